@@ -1,0 +1,38 @@
+"""Text that every installation already has, so that the first run needs no download."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterator
+
+from nlp_lstm.data._plain import cut_pieces
+from nlp_lstm.data._source import TextSource
+from nlp_lstm.errors import DataError
+
+
+def load_pydoc() -> tuple[TextSource, str]:
+    """Return the documentation that CPython carries for its `help()`, and a line that describes it.
+
+    The topics stand in the order of their names with a blank line between. The text differs from one version of
+    Python to the next, and so do scores on it.
+
+    Raises:
+        DataError: This Python was installed without the module `pydoc_data`.
+    """
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise DataError(
+            "The built-in text `pydoc` is the module pydoc_data, which this Python was installed without. Install the "
+            "full standard library (on Debian: libpython3-stdlib), or give your own text with --data FILE."
+        ) from None
+    text = "\n\n".join(topics[name] for name in sorted(topics))
+
+    def pieces() -> Iterator[str]:
+        return cut_pieces([text])
+
+    description = f"pydoc_data.topics of Python {platform.python_version()} ({len(text):,} characters)"
+    return TextSource("pydoc", False, pieces), description
+
+
+BUILT_IN: dict[str, Callable[[], tuple[TextSource, str]]] = {"pydoc": load_pydoc}

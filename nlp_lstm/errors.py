@@ -1,0 +1,52 @@
+"""One family of exceptions: each says what was given, what is allowed and what to do next."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class NlpLstmError(Exception):
+    """A fault that the user can mend; its message is one sentence or two, without a traceback.
+
+    `exit_code` is what the command line returns for it: 1 for a failure, 2 for a wrong call.
+    """
+
+    exit_code = 1
+
+
+class UsageError(NlpLstmError):
+    """The call itself is wrong: an unknown name, an option out of range, options that exclude each other."""
+
+    exit_code = 2
+
+
+class DataError(NlpLstmError):
+    """The data cannot be read or used; the message names the file and the place in it."""
+
+
+class TokenizerError(NlpLstmError):
+    """A tokenizer cannot be trained, or its saved files do not load."""
+
+
+class RunFolderError(NlpLstmError):
+    """A run folder is incomplete, damaged, unsafe to load, or in the way of a new run."""
+
+
+class TrainingError(NlpLstmError):
+    """Training cannot go on: the loss is not finite, or a checkpoint does not fit the run."""
+
+
+class ShapeError(NlpLstmError, ValueError):
+    """A tensor does not fit the layer it was given to; the message speaks of features, batch and time."""
+
+
+def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> UsageError:
+    """Build the error for a name that no table holds, with the nearest allowed name where one is close.
+
+    `kind` is what the name should have been, in the user's words: "cell", "recipe", "tokenizer".
+    """
+    names = sorted(allowed)
+    close = difflib.get_close_matches(given, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return UsageError(f"There is no {kind} named {given!r}.{hint} Allowed: {', '.join(names)}.")

@@ -1,0 +1,102 @@
+"""The recurrent language model: embedding, a stack of recurrent layers, and an output over the vocabulary."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nlp_lstm.cells import State, recurrent_layer
+from nlp_lstm.errors import ShapeError
+from nlp_lstm.models._dropout import LockedDropout, embed
+from nlp_lstm.models._initialization import initialize_recurrent
+from nlp_lstm.models._options import LanguageModelOptions
+from nlp_lstm.models._output import AdaptiveOutput, FullOutput
+
+ModelState = tuple[Tensor | State, ...]
+"""One state a layer, each as the recurrent layer gives it."""
+
+
+class LanguageModel(nn.Module):
+    """A language model over token ids: p(next token | all tokens before it), by a recurrent state.
+
+    Follows Zaremba et al. 2014, with the tied output of Press and Wolf 2017 and the dropout of Merity et al. 2018 where
+    the options ask for them. Batches are (batch, time). The state goes in and comes out of every call; `None` starts
+    from zeros.
+    """
+
+    def __init__(self, vocab_size: int, options: LanguageModelOptions) -> None:
+        super().__init__()
+        self.vocab_size, self.options = vocab_size, options
+        last = options.embedding_size if options.tied else options.hidden_size
+        sizes = [options.embedding_size, *[options.hidden_size] * (options.num_layers - 1), last]
+        self.embedding = nn.Parameter(torch.empty(vocab_size, options.embedding_size))
+        self.layers = nn.ModuleList(
+            recurrent_layer(options.cell, before, after, batch_first=True, weight_dropout=options.weight_dropout)
+            for before, after in zip(sizes, sizes[1:], strict=False)
+        )
+        self.input_dropout = LockedDropout(options.input_dropout)
+        self.hidden_dropout = LockedDropout(options.hidden_dropout)
+        self.output_dropout = LockedDropout(options.output_dropout)
+        tied = self.embedding if options.tied else None
+        self.output = AdaptiveOutput(vocab_size, last) if options.output == "adaptive" else FullOutput(vocab_size, last, tied)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        options = self.options
+        nn.init.normal_(self.embedding, std=0.1 if options.tied else options.embedding_size**-0.5)
+        for layer in self.layers:
+            initialize_recurrent(layer, options.recurrent_initialization, options.forget_bias)
+
+    def tie(self) -> None:
+        """Make the output use the embedding table again, where moving the model to another storage made two of one."""
+        if isinstance(self.output, FullOutput) and self.options.tied:
+            self.output.weight = self.embedding
+
+    def hidden(self, ids: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
+        """Run the recurrent stack: ids (batch, time) int64 -> features (batch, time, size) and the state."""
+        if ids.dim() != 2:
+            raise ShapeError(f"The token ids have the shape {tuple(ids.shape)}; give (batch, time).")
+        x = embed(ids, self.embedding, self.options.embedding_dropout, self.training)
+        x = self.input_dropout(x)
+        before: ModelState | tuple[None, ...] = (None,) * len(self.layers) if state is None else state
+        after = []
+        for index, (layer, start) in enumerate(zip(self.layers, before, strict=True)):
+            if index:
+                x = self.hidden_dropout(x)
+            x, end = layer(x, start)
+            after.append(end)
+        return self.output_dropout(x), tuple(after)
+
+    def forward(self, ids: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
+        """Give the logits of every position: ids (batch, time) -> (batch, time, vocab_size) and the state."""
+        features, state = self.hidden(ids, state)
+        return self.output.logits(features), state
+
+    def loss(
+        self, ids: Tensor, targets: Tensor, state: ModelState | None = None, scale: float = 1.0
+    ) -> tuple[Tensor, ModelState]:
+        """Sum of nats over the scored targets, times `scale`, without holding all logits; a target of -100 is not scored.
+
+        ids and targets are (batch, time) int64. Multiply by `scale` here (1 / number of targets for a mean) rather
+        than outside: the gradient is then scaled while it is small.
+        """
+        features, state = self.hidden(ids, state)
+        return self.output.loss(features.flatten(0, 1), targets.flatten(), scale), state
+
+    @torch.no_grad()
+    def token_losses(
+        self, ids: Tensor, targets: Tensor, state: ModelState | None = None
+    ) -> tuple[Tensor, ModelState]:
+        """Nats of every token, (batch, time) fp32, zero where the target is -100; and the state."""
+        features, state = self.hidden(ids, state)
+        return self.output.token_losses(features.flatten(0, 1), targets.flatten()).view(targets.shape), state
+
+    def step(self, ids: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
+        """Make one step of generation: ids (batch,) -> logits (batch, vocab_size) of the next token, and the state."""
+        features, state = self.hidden(ids.unsqueeze(1), state)
+        return self.output.logits(features[:, 0]), state
+
+
+def detach(state: ModelState) -> ModelState:
+    """Cut a state from the graph that made it, so that the gradient ends here (truncated back-propagation)."""
+    return tuple(one.detach() if isinstance(one, Tensor) else tuple(t.detach() for t in one) for one in state)

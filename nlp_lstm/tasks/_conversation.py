@@ -1,0 +1,118 @@
+"""Text that goes on: from a prompt to tokens, and from turn to turn with the state kept."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from itertools import islice
+
+import torch
+from torch import Tensor
+
+from nlp_lstm.decoding import SamplingOptions, sample_tokens
+from nlp_lstm.errors import UsageError
+from nlp_lstm.models import LanguageModel, ModelState
+from nlp_lstm.tokenization import Tokenizer
+
+_READ_AT_ONCE = 4096
+
+
+def start_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """Encode a prompt; an empty one becomes a line end, after which a text may begin."""
+    return tokenizer.encode(prompt) or tokenizer.encode("\n")
+
+
+class Continuation:
+    """A text that a model has read up to some point, in `rows` equal copies: the state, and the ids not read yet."""
+
+    def __init__(self, model: LanguageModel, ids: list[int], rows: int = 1) -> None:
+        self.model, self.rows = model, rows
+        self.state: ModelState | None = None
+        self.history: deque[int] = deque(maxlen=_READ_AT_ONCE)
+        self.pending: Tensor | None = None
+        self.read(ids)
+
+    def read(self, ids: list[int]) -> None:
+        """Append ids to the text; all but the last are run through the model here."""
+        if not ids:
+            return
+        device = next(self.model.parameters()).device
+        known = torch.tensor(ids, dtype=torch.int64, device=device).expand(self.rows, -1)  # (rows, time)
+        if self.pending is not None:
+            known = torch.cat([self.pending.unsqueeze(1), known], dim=1)
+        self.model.eval()
+        with torch.inference_mode():
+            for part in known[:, :-1].split(_READ_AT_ONCE, dim=1):
+                if part.shape[1]:
+                    _, self.state = self.model.hidden(part, self.state)
+        self.pending = known[:, -1]
+        self.history.extend(ids)
+
+    def tokens(self, options: SamplingOptions | None = None, seed: int | None = None) -> Iterator[Tensor]:
+        """Yield the next token of every row, (rows,) int64, without end; stopping leaves the text where it stands."""
+        assert self.pending is not None
+        self.model.eval()
+        generator = torch.Generator(device=self.pending.device)
+        if seed is None:
+            generator.seed()
+        else:
+            generator.manual_seed(seed)
+        past = torch.tensor(list(self.history)[:-1], dtype=torch.int64, device=self.pending.device).expand(self.rows, -1)
+        sampled = sample_tokens(self._step, self.pending, self.state, options or SamplingOptions(), generator, history=past)
+        for token in sampled:
+            self.pending = token
+            yield token
+
+    def _step(self, ids: Tensor, state: ModelState | None) -> tuple[Tensor, ModelState]:
+        logits, self.state = self.model.step(ids, state)
+        return logits, self.state
+
+    def take(self, count: int, options: SamplingOptions | None = None, seed: int | None = None) -> Tensor:
+        """Sample `count` tokens a row, (rows, count) int64."""
+        return torch.stack(list(islice(self.tokens(options, seed), count)), dim=1)
+
+
+class Conversation:
+    """A text that a person and a model write in turns; `reset` starts a new one."""
+
+    def __init__(self, model: LanguageModel, tokenizer: Tokenizer) -> None:
+        self._model, self._tokenizer = model, tokenizer
+        self._text: Continuation | None = None
+
+    def reset(self) -> None:
+        """Forget everything said so far."""
+        self._text = None
+
+    def stream(
+        self,
+        text: str = "",
+        *,
+        max_tokens: int | None = None,
+        options: SamplingOptions | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Append `text` and yield what the model writes after it, in pieces of whole characters.
+
+        With no text it goes on where it stopped. Closing the iterator ends the turn and keeps what was yielded.
+        """
+        if max_tokens is not None and max_tokens < 1:
+            raise UsageError(f"--max-tokens {max_tokens} must be at least 1.")
+        if self._text is None:
+            self._text = Continuation(self._model, start_ids(self._tokenizer, text))
+        else:
+            self._text.read(self._tokenizer.encode(text))
+        return self._pieces(self._text, max_tokens, options, seed)
+
+    def _pieces(
+        self, text: Continuation, max_tokens: int | None, options: SamplingOptions | None, seed: int | None
+    ) -> Iterator[str]:
+        decoder = self._tokenizer.stream_decoder()
+        for token in islice(text.tokens(options, seed), max_tokens):
+            identifier = int(token)
+            text.history.append(identifier)
+            piece = decoder.feed(identifier)
+            if piece:
+                yield piece
+        rest = decoder.flush()
+        if rest:
+            yield rest

@@ -1,0 +1,59 @@
+"""From a run folder to the object that uses it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlp_lstm.errors import NlpLstmError, RunFolderError
+from nlp_lstm.models import LanguageModel, LanguageModelOptions, choose_device
+from nlp_lstm.tasks._folder import read_config, read_tokenizer, read_weights
+from nlp_lstm.tasks._language_modeling import LanguageModeling
+
+_MOST_PARAMETERS = 20_000_000_000
+
+
+def load(folder: str | Path, device: str = "auto") -> LanguageModeling:
+    """Load a run folder as the task's object: a `LanguageModeling` for char_lm and word_lm.
+
+    Nothing but JSON, safetensors and tokenizer files is read; no code of the folder runs. Raises RunFolderError where
+    the folder is missing, incomplete, damaged, unsafe, or of another format version.
+    """
+    path = Path(folder)
+    config = read_config(path)
+    if config["task"] not in _LOADERS:
+        raise RunFolderError(f"{path / 'config.json'} names the task {config['task']!r}; known: {', '.join(_LOADERS)}.")
+    return _LOADERS[config["task"]](path, config, choose_device(device))
+
+
+def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.device) -> LanguageModeling:
+    tokenizer = read_tokenizer(path)
+    settings = dict(config["model"])
+    known = {field.name for field in fields(LanguageModelOptions)}
+    vocab_size = settings.pop("vocab_size", None)
+    strange = sorted(settings.keys() - known)
+    if strange or vocab_size != tokenizer.vocab_size:
+        fault = f"unknown settings {', '.join(strange)}" if strange else f"vocab_size {vocab_size!r} for {tokenizer.vocab_size}"
+        raise RunFolderError(f"{path / 'config.json'} does not fit: {fault}. Restore the folder, or train again.")
+    try:
+        options = LanguageModelOptions(**settings)
+        with torch.device("meta"):
+            model = LanguageModel(tokenizer.vocab_size, options)
+    except (NlpLstmError, TypeError, ValueError, RuntimeError) as error:
+        raise RunFolderError(f"{path / 'config.json'} describes no model: {error}") from None
+    if sum(math.prod(parameter.shape) for parameter in model.parameters()) > _MOST_PARAMETERS:
+        raise RunFolderError(f"{path / 'config.json'} describes a model too large to be one of ours. It is not loaded.")
+    model = model.to_empty(device="cpu")
+    model.tie()
+    read_weights(path, model)
+    return LanguageModeling(model.to(device).eval(), tokenizer, config)
+
+
+_LOADERS: dict[str, Callable[[Path, dict[str, Any], torch.device], LanguageModeling]] = {
+    LanguageModeling.kind: _load_language_modeling
+}

@@ -1,0 +1,43 @@
+"""What the tokenizers over the `tokenizers` library share: its file, read and checked.
+
+The special tokens stand in the model's vocabulary and never among the library's added tokens, which it would look for
+in ordinary text: so a typed "<eos>" stays text, also where another program loads the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlp_lstm.errors import RunFolderError
+from nlp_lstm.tokenization._base import SPECIAL_TOKENS
+from nlp_lstm.tokenization._files import LIBRARY_JSON, read_json
+
+if TYPE_CHECKING:
+    import tokenizers
+
+
+def read_library(
+    folder: Path, model_type: str, special_tokens: tuple[str, ...] = SPECIAL_TOKENS
+) -> tuple[tokenizers.Tokenizer, dict[str, Any], list[str]]:
+    """Return the library's object, its file as JSON and the tokens by id.
+
+    Raises RunFolderError where the file is damaged, holds another model, or the special tokens are not ids 0 to 3.
+    """
+    import tokenizers
+
+    path = folder / LIBRARY_JSON
+    content, text = read_json(folder, LIBRARY_JSON)
+    try:
+        library = tokenizers.Tokenizer.from_str(text)
+    except Exception as fault:  # the library raises no narrower class
+        raise RunFolderError(f"{path} is damaged: the tokenizers library does not read it ({fault}).") from None
+    if content["model"].get("type") != model_type:
+        raise RunFolderError(f"{path} holds a {content['model'].get('type')} model; {model_type} is needed.")
+    tokens = sorted((token_id, token) for token, token_id in library.get_vocab().items())
+    if [token_id for token_id, _ in tokens] != list(range(len(tokens))):
+        raise RunFolderError(f"{path} is damaged: its ids are not 0 to {len(tokens) - 1} without a gap.")
+    names = [token for _, token in tokens]
+    if tuple(names[: len(special_tokens)]) != special_tokens:
+        raise RunFolderError(f"{path}: ids 0 to 3 are {names[:4]}, and must be {list(special_tokens)}.")
+    return library, content, names

@@ -1,0 +1,42 @@
+"""Checkpoints: all that a resumed run needs to go on as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nlp_lstm.errors import TrainingError
+from nlp_lstm.training._run import say
+
+_KEPT = 2
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
+    """Write checkpoints/step-N.pt under a temporary name, rename it, and drop all but the newest two."""
+    path = folder / "checkpoints" / f"step-{step:09d}.pt"
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(state, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    for old in sorted(path.parent.glob("step-*.pt"))[:-_KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def newest_checkpoint(folder: Path) -> dict[str, Any]:
+    """Read the newest checkpoint that loads; a damaged one is named on stderr and skipped.
+
+    Only tensors and plain values are read (`weights_only=True`). Raises TrainingError where none loads.
+    """
+    for path in sorted((folder / "checkpoints").glob("step-*.pt"), reverse=True):
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return state
+        except Exception as error:  # a damaged file makes torch raise whatever its reader happens to meet
+            say(f"{path} does not load ({str(error).splitlines()[0]}); trying the one before it.")
+    raise TrainingError(f"{folder} has no checkpoint that loads, so there is nothing to resume. Train anew.")

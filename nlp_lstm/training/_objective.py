@@ -1,0 +1,94 @@
+"""What `fit` trains: batches in, a loss to lower and a value to validate by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from nlp_lstm.data import StreamBatch, TokenizedText, TokenStream
+from nlp_lstm.models import IGNORED, LanguageModel, ModelState, autocast, detach
+from nlp_lstm.training._run import Run
+
+_VALIDATION_LENGTH = 128
+_VALIDATION_CONTEXT = 64
+
+
+class Objective(Protocol):
+    """What a task gives to `fit`. A lower `validate` is better; the carry is what passes from batch to batch."""
+
+    model: nn.Module
+    batches_per_epoch: int
+
+    def batches(self, start: int) -> Iterator[Any]:
+        """Yield batches without end, from the one numbered `start` over all epochs."""
+
+    def count(self, batch: Any) -> int:
+        """Number of scored items (tokens, sentences) in a batch."""
+
+    def loss(self, batch: Any, carry: Any, scale: float) -> tuple[Tensor, Any]:
+        """Sum of the batch's losses times `scale`, and the carry for the next batch."""
+
+    def validate(self) -> float:
+        """Mean loss of a scored item on the validation data."""
+
+
+class LanguageModelObjective:
+    """Truncated back-propagation through time over a text; the recurrent state is carried from batch to batch.
+
+    (Mikolov et al. 2010; Williams and Peng 1990.) Validation reads its text in rows side by side with carried states.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        train: TokenizedText,
+        valid: TokenizedText,
+        run: Run,
+        sequence_length: int,
+    ) -> None:
+        self.model = model.to(run.device)
+        self.device, self.precision = run.device, run.precision
+        self.stream = TokenStream(train.ids, run.options.batch_size, sequence_length)
+        rows = max(1, min(64, len(valid) // 512))
+        self.valid_stream = TokenStream(valid.ids, rows, _VALIDATION_LENGTH, context=_VALIDATION_CONTEXT)
+        self.batches_per_epoch = len(self.stream)
+
+    def batches(self, start: int) -> Iterator[tuple[bool, StreamBatch]]:
+        """Yield (whether the text begins anew here, batch) without end."""
+        number = start
+        while True:
+            position = number % self.batches_per_epoch
+            yield position == 0, self.stream.batch(position)
+            number += 1
+
+    def count(self, batch: tuple[bool, StreamBatch]) -> int:
+        """Number of scored tokens."""
+        return int((batch[1].targets != IGNORED).sum())
+
+    def loss(
+        self, batch: tuple[bool, StreamBatch], carry: ModelState | None, scale: float
+    ) -> tuple[Tensor, ModelState]:
+        """Sum of nats times `scale`, and the state, cut from the graph."""
+        begins, tokens = batch
+        inputs, targets = tokens.inputs.to(self.device), tokens.targets.to(self.device)
+        with autocast(self.precision, self.device):
+            value, state = self.model.loss(inputs, targets, None if begins else carry, scale)
+        return value, detach(state)
+
+    @torch.no_grad()
+    def validate(self) -> float:
+        """Mean nats of a token on the validation text."""
+        self.model.eval()
+        total, count = 0.0, 0
+        state: ModelState | None = None
+        for batch in self.valid_stream:
+            inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device)
+            with autocast(self.precision, self.device):
+                nats, state = self.model.token_losses(inputs, targets, state)
+            total += float(nats.double().sum())
+            count += int((batch.targets != IGNORED).sum())
+        self.model.train()
+        return total / count

@@ -1,0 +1,53 @@
+"""Character language model: learn to write like any text, one character at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import nlp_lstm as nl
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of the recipe; those of data, model and training are shared with other recipes.
+
+    Attributes:
+        data: where the text comes from.
+        tokenizer: what a token is: character, byte, bpe, or a sentencepiece model.
+        vocab_size: most tokens to keep; by default all characters, or 8,000 pieces.
+        sequence_length: time steps that the gradient goes back through.
+        model: the language model.
+        training: how it is trained.
+    """
+
+    data: nl.DataOptions = nl.DataOptions(data="pydoc")
+    tokenizer: Literal["character", "byte", "bpe", "sentencepiece-unigram", "sentencepiece-bpe"] = "character"
+    vocab_size: int | None = None
+    sequence_length: int = 64
+    model: nl.LanguageModelOptions = nl.LanguageModelOptions(embedding_size=64, hidden_size=512)
+    training: nl.TrainingOptions = nl.TrainingOptions(max_time="2m", batch_size=32, learning_rate=4e-3)
+
+
+SMOKE = {"hidden_size": 16, "embedding_size": 8, "sequence_length": 16, "max_steps": 5, "validations": 1}
+
+
+def main(config: Config) -> Path:
+    """Train, evaluate and save; print the scores and a sample; return the run folder."""
+    run = nl.start_run(__file__, config)
+    data = nl.load_text(config.data)
+    if run.resumed:
+        tokenizer = nl.load_tokenizer(run.folder)
+    else:
+        tokenizer = nl.train_tokenizer(config.tokenizer, data.split("train"), config.vocab_size)
+    train, valid = (nl.tokenize(data.split(name), tokenizer) for name in ("train", "valid"))
+    task = nl.LanguageModeling(nl.LanguageModel(tokenizer.vocab_size, config.model), tokenizer, run.config)
+    objective = nl.LanguageModelObjective(task.model, train, valid, run, config.sequence_length)
+    result = nl.fit(objective, task, run)
+    nl.report(run, task, data, result)
+    return run.folder
+
+
+if __name__ == "__main__":
+    raise SystemExit(nl.run_recipe(__file__))
