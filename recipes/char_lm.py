@@ -17,6 +17,7 @@ class Config:
         data: where the text comes from.
         tokenizer: what a token is: character, byte, bpe, or a sentencepiece model.
         vocab_size: most tokens to keep; by default all characters, or 8,000 pieces.
+        byte_fallback: write characters that training never saw as bytes, which loses nothing and costs 256 more tokens.
         sequence_length: time steps that the gradient goes back through.
         model: the language model.
         training: how it is trained.
@@ -25,9 +26,12 @@ class Config:
     data: nl.DataOptions = nl.DataOptions(data="pydoc")
     tokenizer: Literal["character", "byte", "bpe", "sentencepiece-unigram", "sentencepiece-bpe"] = "character"
     vocab_size: int | None = None
+    byte_fallback: bool = False
     sequence_length: int = 64
     model: nl.LanguageModelOptions = nl.LanguageModelOptions(embedding_size=64, hidden_size=512)
-    training: nl.TrainingOptions = nl.TrainingOptions(max_time="2m", batch_size=32, learning_rate=4e-3)
+    training: nl.TrainingOptions = nl.TrainingOptions(
+        max_time="2m", batch_size=32, optimizer="muon", learning_rate=4e-3, average=0.99
+    )
 
 
 SMOKE = {"hidden_size": 16, "embedding_size": 8, "sequence_length": 16, "max_steps": 5, "validations": 1}
@@ -40,7 +44,8 @@ def main(config: Config) -> Path:
     if run.resumed:
         tokenizer = nl.load_tokenizer(run.folder)
     else:
-        tokenizer = nl.train_tokenizer(config.tokenizer, data.split("train"), config.vocab_size)
+        options = {"byte_fallback": config.byte_fallback} if config.tokenizer == "character" else {}
+        tokenizer = nl.train_tokenizer(config.tokenizer, data.split("train"), config.vocab_size, **options)
     train, valid = (nl.tokenize(data.split(name), tokenizer) for name in ("train", "valid"))
     task = nl.LanguageModeling(nl.LanguageModel(tokenizer.vocab_size, config.model), tokenizer, run.config)
     objective = nl.LanguageModelObjective(task.model, train, valid, run, config.sequence_length)

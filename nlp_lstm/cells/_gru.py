@@ -15,7 +15,7 @@ class GRUCell(Cell):
     """Gated recurrent unit, with the reset gate after the recurrent product as in torch and cuDNN.
 
     Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder", equations 5 to 8; the reset gate
-    stands after the product as in version 1 of that paper's preprint. With the rows of the weights in the order r, z, n:
+    stands after the product as in version 1 of that paper's preprint. The weights' rows are in the order r, z, n:
 
         r_t = sigmoid(W_ir x_t + b_ir + W_hr h_{t-1} + b_hr)        reset gate
         z_t = sigmoid(W_iz x_t + b_iz + W_hz h_{t-1} + b_hz)        update gate

@@ -122,7 +122,9 @@ class RecurrentLayer(nn.Module):
 
     def _run(self, x: Tensor, states: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         weights = [self._weights(suffix) for layer in range(self.num_layers) for suffix in self._suffixes(layer)]
-        if self.backend != "loop" and self.torch_function is not None:
+        # A single step without a gradient (generation) is quicker by its equations: a kernel prepares its weights anew.
+        single = self.backend == "auto" and x.shape[0] == 1 and lengths is None and not torch.is_grad_enabled()
+        if self.backend != "loop" and self.torch_function is not None and not single:
             return run_torch(self.torch_function, x, states, lengths, weights, self)
         ends: list[State] = []
         for layer in range(self.num_layers):
@@ -173,6 +175,8 @@ def _check_arguments(input_size: int, hidden_size: int, num_layers: int, dropout
     sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
     faults = [f"{name}={value} must be at least 1." for name, value in sizes.items() if value < 1]
     shares = {"dropout": dropout, "weight_dropout": weight_dropout}
-    faults += [f"{name}={value} must be at least 0 and below 1." for name, value in shares.items() if not 0 <= value < 1]
+    faults += [
+        f"{name}={value} must be at least 0 and below 1." for name, value in shares.items() if not 0 <= value < 1
+    ]
     if faults:
         raise UsageError(" ".join(faults))

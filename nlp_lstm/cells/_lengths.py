@@ -12,7 +12,9 @@ from nlp_lstm.errors import ShapeError
 def check_input(x: Tensor, input_size: int) -> None:
     """Raise ShapeError unless x has three dimensions, the last of `input_size`, and at least one time step."""
     if x.dim() != 3:
-        raise ShapeError(f"The input has {x.dim()} dimensions; a layer takes (time, batch, features) or (time, features).")
+        raise ShapeError(
+            f"The input has {x.dim()} dimensions; a layer takes (time, batch, features) or (time, features)."
+        )
     if x.shape[-1] != input_size:
         raise ShapeError(f"The input has {x.shape[-1]} features; this layer was built with input_size={input_size}.")
     if x.shape[0] == 0 or x.shape[1] == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from nlp_lstm.cli._options import new_parser, parse
@@ -23,7 +24,7 @@ def run(arguments: list[str]) -> int:
     )
     parser.add_argument("run", metavar="RUN", type=str, help="run folder that `nlp-lstm train` wrote")
     parser.add_argument(
-        "--data", type=str, metavar="D", help="other data: a built-in name, a file, a folder or a hub id"
+        "--data", type=str, metavar="D", help="other data: a file (all of it), a folder, a built-in name or a hub id"
     )
     parser.add_argument("--split", type=str, default="test", help="train, valid or test (default: test)")
     parser.add_argument("--text-field", type=str, metavar="F", help="column of --data that holds the text")
@@ -54,7 +55,9 @@ def _data_options(options: dict[str, Any]) -> Any:
         return None
     from nlp_lstm.data import DataOptions
 
-    return DataOptions(data=options["data"], **given)
+    if Path(options["data"]).is_file() and not {"valid_fraction", "test_fraction"} & given.keys():
+        given |= {"valid_fraction": 0.0, "test_fraction": 1.0}  # a file that one names here is all there to be scored
+    return DataOptions(data=options["data"], held_out_limit=0, **given)
 
 
 def _print_notes(data: Any) -> None:

@@ -23,20 +23,24 @@ def fill_splits(sources: dict[str, TextSource], options: DataOptions) -> tuple[d
     test_fraction = 0.0 if "test" in sources else options.test_fraction
     if not options.valid_fraction and not test_fraction:
         return sources, []
-    parts, note = _cut(sources["train"], exact(options.valid_fraction), exact(test_fraction))
+    parts, note = _cut(sources["train"], exact(options.valid_fraction), exact(test_fraction), options.held_out_limit)
     rest = {name: source for name, source in sources.items() if name != "train"}
     return parts | rest, [note]
 
 
-def _cut(source: TextSource, valid: Fraction, test: Fraction) -> tuple[dict[str, TextSource], str]:
+def _cut(source: TextSource, valid: Fraction, test: Fraction, limit: int) -> tuple[dict[str, TextSource], str]:
     unit = "records" if source.ends_with_eos else "characters"
     total = sum(1 for _ in source) if source.ends_with_eos else sum(map(len, source))
-    borders = (0, int((1 - valid - test) * total), int((1 - test) * total), total)
+    train_stop, valid_stop = int((1 - valid - test) * total), int((1 - test) * total)
+    if limit:
+        sizes = min(valid_stop - train_stop, limit), min(total - valid_stop, limit)
+        train_stop, valid_stop = total - sum(sizes), total - sizes[1]
+    borders = (0, train_stop, valid_stop, total)
     shares = (1 - valid - test, valid, test)
     parts: dict[str, TextSource] = {}
     said: list[str] = []
     for split, share, start, stop in zip(SPLITS, shares, borders, borders[1:], strict=False):
-        if not share:
+        if start == stop and not share:
             continue
         if start == stop:
             raise DataError(

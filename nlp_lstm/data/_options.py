@@ -26,6 +26,7 @@ class DataOptions:
         label_field: The column that holds the label; only classification reads it.
         valid_fraction: The share held out for validation where the data does not come split.
         test_fraction: The share held out for the test where the data does not come split.
+        held_out_limit: The most characters (of plain text) or records to hold out for each of the two; 0 is no limit.
 
     Raises:
         UsageError: A share is outside 0 to 1, the two together exceed 1, or `data` is empty.
@@ -36,6 +37,7 @@ class DataOptions:
     label_field: str | None = None
     valid_fraction: float = 0.05
     test_fraction: float = 0.05
+    held_out_limit: int = 1_000_000
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -43,6 +45,10 @@ class DataOptions:
         for flag, value in (("--valid-fraction", self.valid_fraction), ("--test-fraction", self.test_fraction)):
             if not 0 <= value <= 1:
                 raise UsageError(f"{flag} is {value}: give a share from 0 to 1, such as 0.05.")
+        if self.held_out_limit < 0:
+            raise UsageError(
+                f"--held-out-limit is {self.held_out_limit}: give a number of characters, or 0 for no limit."
+            )
         if exact(self.valid_fraction) + exact(self.test_fraction) > 1:
             raise UsageError(
                 f"--valid-fraction {self.valid_fraction} and --test-fraction {self.test_fraction} together exceed 1: "

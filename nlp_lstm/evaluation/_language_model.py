@@ -105,10 +105,7 @@ def language_model_scores(
     _check_counts(tokens, block, resamples, characters=characters, bytes=bytes, words=words, unknown=unknown)
     block = min(block, tokens)
     mean = float(values.mean())
-    interval = None
-    if tokens >= _FEWEST_TOKENS_FOR_INTERVAL and math.isfinite(mean):
-        means = block_bootstrap_means(values, block_length=block, resamples=resamples, seed=seed)
-        interval = percentile_interval(means)
+    interval = _interval(values, block, resamples, seed)
     parts: dict[str, object] = {"task": "language_modeling", "state": state_policy, **signature_parts}
     if interval is not None:
         parts |= {"ci": "circular-block-bootstrap", "block": block, "resamples": resamples, "seed": seed}
@@ -129,6 +126,12 @@ def language_model_scores(
     # What share is unknown is a fact of the text and the tokenizer, not an estimate of the model: no interval.
     scores.append(Score("unknown_rate", unknown / tokens, "of the tokens", tokens, None, signed))
     return LanguageModelScores(tuple(scores), tokens, state_policy, signed)
+
+
+def _interval(values: NDArray[numpy.float64], block: int, resamples: int, seed: int) -> tuple[float, float] | None:
+    if len(values) < _FEWEST_TOKENS_FOR_INTERVAL or not numpy.isfinite(values).all():
+        return None
+    return percentile_interval(block_bootstrap_means(values, block_length=block, resamples=resamples, seed=seed))
 
 
 def _checked_losses(losses: ArrayLike) -> NDArray[numpy.float64]:

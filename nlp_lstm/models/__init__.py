@@ -11,15 +11,34 @@ if TYPE_CHECKING:
     from nlp_lstm.models._dropout import LockedDropout, embed
     from nlp_lstm.models._initialization import initialize_recurrent
     from nlp_lstm.models._language_model import LanguageModel, ModelState, detach
-    from nlp_lstm.models._output import AdaptiveOutput, FullOutput
+    from nlp_lstm.models._output import AdaptiveOutput, FullOutput, SampledOutput
 
-__all__ = ["AdaptiveOutput", "FullOutput", "IGNORED", "LanguageModel", "LanguageModelOptions", "LockedDropout", "ModelState", "autocast", "choose_device", "choose_precision", "cross_entropy", "detach", "embed", "has_fast_bf16", "initialize_recurrent", "token_losses"]
+__all__ = [
+    "IGNORED",
+    "AdaptiveOutput",
+    "FullOutput",
+    "LanguageModel",
+    "LanguageModelOptions",
+    "LockedDropout",
+    "ModelState",
+    "SampledOutput",
+    "autocast",
+    "choose_device",
+    "choose_precision",
+    "cross_entropy",
+    "detach",
+    "embed",
+    "has_fast_bf16",
+    "initialize_recurrent",
+    "token_losses",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "AdaptiveOutput": "_output",
         "FullOutput": "_output",
+        "SampledOutput": "_output",
         "IGNORED": "_cross_entropy",
         "LanguageModel": "_language_model",
         "LockedDropout": "_dropout",

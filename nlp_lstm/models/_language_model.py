@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,7 @@ from nlp_lstm.errors import ShapeError
 from nlp_lstm.models._dropout import LockedDropout, embed
 from nlp_lstm.models._initialization import initialize_recurrent
 from nlp_lstm.models._options import LanguageModelOptions
-from nlp_lstm.models._output import AdaptiveOutput, FullOutput
+from nlp_lstm.models._output import AdaptiveOutput, FullOutput, SampledOutput
 
 ModelState = tuple[Tensor | State, ...]
 """One state a layer, each as the recurrent layer gives it."""
@@ -32,18 +34,26 @@ class LanguageModel(nn.Module):
         self.embedding = nn.Parameter(torch.empty(vocab_size, options.embedding_size))
         self.layers = nn.ModuleList(
             recurrent_layer(options.cell, before, after, batch_first=True, weight_dropout=options.weight_dropout)
-            for before, after in zip(sizes, sizes[1:], strict=False)
+            for before, after in pairwise(sizes)
         )
         self.input_dropout = LockedDropout(options.input_dropout)
         self.hidden_dropout = LockedDropout(options.hidden_dropout)
         self.output_dropout = LockedDropout(options.output_dropout)
-        tied = self.embedding if options.tied else None
-        self.output = AdaptiveOutput(vocab_size, last) if options.output == "adaptive" else FullOutput(vocab_size, last, tied)
+        self.output = self._build_output(last)
         self._initialize()
+
+    def _build_output(self, size: int) -> FullOutput | AdaptiveOutput:
+        options = self.options
+        tied = self.embedding if options.tied else None
+        if options.output == "adaptive":
+            return AdaptiveOutput(self.vocab_size, size)
+        if options.output == "sampled":
+            return SampledOutput(self.vocab_size, size, tied, options.output_samples)
+        return FullOutput(self.vocab_size, size, tied)
 
     def _initialize(self) -> None:
         options = self.options
-        nn.init.normal_(self.embedding, std=0.1 if options.tied else options.embedding_size**-0.5)
+        nn.init.normal_(self.embedding, std=0.1 if options.tied else 1.0)
         for layer in self.layers:
             initialize_recurrent(layer, options.recurrent_initialization, options.forget_bias)
 
@@ -75,18 +85,16 @@ class LanguageModel(nn.Module):
     def loss(
         self, ids: Tensor, targets: Tensor, state: ModelState | None = None, scale: float = 1.0
     ) -> tuple[Tensor, ModelState]:
-        """Sum of nats over the scored targets, times `scale`, without holding all logits; a target of -100 is not scored.
+        """Sum of nats over the scored targets, times `scale`, without holding all logits at once.
 
-        ids and targets are (batch, time) int64. Multiply by `scale` here (1 / number of targets for a mean) rather
-        than outside: the gradient is then scaled while it is small.
+        ids and targets are (batch, time) int64; a target of -100 is not scored. Multiply by `scale` here (1 / number of
+        targets for a mean) rather than outside: the gradient is then scaled while it is small.
         """
         features, state = self.hidden(ids, state)
         return self.output.loss(features.flatten(0, 1), targets.flatten(), scale), state
 
     @torch.no_grad()
-    def token_losses(
-        self, ids: Tensor, targets: Tensor, state: ModelState | None = None
-    ) -> tuple[Tensor, ModelState]:
+    def token_losses(self, ids: Tensor, targets: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
         """Nats of every token, (batch, time) fp32, zero where the target is -100; and the state."""
         features, state = self.hidden(ids, state)
         return self.output.token_losses(features.flatten(0, 1), targets.flatten()).view(targets.shape), state

@@ -18,7 +18,9 @@ class LanguageModelOptions:
         hidden_size: features of each recurrent layer (of all but the last where the output is tied).
         num_layers: recurrent layers on top of each other.
         tied: use the embedding table as the output's weights; the last layer then has embedding_size features.
-        output: full softmax, or adaptive (frequent words in a small head, rare ones in cheaper clusters).
+        output: full softmax; sampled (trained against a sample of the rare words, scored in full); or adaptive
+            (frequent words in a small head, rare ones in cheaper clusters).
+        output_samples: how many rare words a training step of the sampled output draws.
         input_dropout: locked dropout of the embedded input.
         hidden_dropout: locked dropout between recurrent layers.
         output_dropout: locked dropout of the last layer's output.
@@ -33,7 +35,8 @@ class LanguageModelOptions:
     hidden_size: int = 512
     num_layers: int = 1
     tied: bool = False
-    output: Literal["full", "adaptive"] = "full"
+    output: Literal["full", "sampled", "adaptive"] = "full"
+    output_samples: int = 1024
     input_dropout: float = 0.0
     hidden_dropout: float = 0.0
     output_dropout: float = 0.0
@@ -45,7 +48,7 @@ class LanguageModelOptions:
     def __post_init__(self) -> None:
         """Refuse sizes and shares out of range, and a tied adaptive output."""
         sizes = {"--embedding-size": self.embedding_size, "--hidden-size": self.hidden_size}
-        sizes |= {"--num-layers": self.num_layers}
+        sizes |= {"--num-layers": self.num_layers, "--output-samples": self.output_samples}
         faults = [f"{flag} {value} must be at least 1." for flag, value in sizes.items() if value < 1]
         names = ("input_dropout", "hidden_dropout", "output_dropout", "embedding_dropout", "weight_dropout")
         for name in names:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nlp_lstm.models._cross_entropy import IGNORED, cross_entropy, token_losses
+from nlp_lstm.models._sampled import sampled_cross_entropy
 
 
 def _fast(x: Tensor) -> bool:
@@ -38,6 +39,20 @@ class FullOutput(nn.Module):
         return token_losses(features, self.weight, self.bias, targets, _fast(features))
 
 
+class SampledOutput(FullOutput):
+    """A full output whose training loss is estimated from `samples` of its rare words; scores and logits are exact."""
+
+    def __init__(self, vocab_size: int, size: int, tied: nn.Parameter | None, samples: int) -> None:
+        super().__init__(vocab_size, size, tied)
+        self.samples = samples
+
+    def loss(self, features: Tensor, targets: Tensor, scale: float) -> Tensor:
+        """Estimate of the sum of nats times `scale`; exact in evaluation. Shapes as in `FullOutput.loss`."""
+        if not self.training:
+            return super().loss(features, targets, scale)
+        return sampled_cross_entropy(features, self.weight, self.bias, targets, self.samples, scale, _fast(features))
+
+
 class AdaptiveOutput(nn.Module):
     """Adaptive softmax (Grave et al. 2017): ids must be sorted by frequency, as the tokenizers sort them."""
 
@@ -54,7 +69,8 @@ class AdaptiveOutput(nn.Module):
     def loss(self, features: Tensor, targets: Tensor, scale: float) -> Tensor:
         """Sum of nats times `scale`; features (tokens, size), targets (tokens,)."""
         scored = targets != IGNORED
-        return -self.softmax(features[scored].float(), targets[scored]).output.sum() * scale
+        nats: Tensor = -self.softmax(features[scored].float(), targets[scored]).output.sum()
+        return nats * scale
 
     @torch.no_grad()
     def token_losses(self, features: Tensor, targets: Tensor) -> Tensor:

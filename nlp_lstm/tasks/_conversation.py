@@ -57,8 +57,12 @@ class Continuation:
             generator.seed()
         else:
             generator.manual_seed(seed)
-        past = torch.tensor(list(self.history)[:-1], dtype=torch.int64, device=self.pending.device).expand(self.rows, -1)
-        sampled = sample_tokens(self._step, self.pending, self.state, options or SamplingOptions(), generator, history=past)
+        past = torch.tensor(list(self.history)[:-1], dtype=torch.int64, device=self.pending.device).expand(
+            self.rows, -1
+        )
+        sampled = sample_tokens(
+            self._step, self.pending, self.state, options or SamplingOptions(), generator, history=past
+        )
         for token in sampled:
             self.pending = token
             yield token

@@ -46,7 +46,9 @@ def write_weights(path: Path, model: nn.Module) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def write_description(folder: Path, task: str, tokenizer: Tokenizer, config: dict[str, Any], model: dict[str, Any]) -> None:
+def write_description(
+    folder: Path, task: str, tokenizer: Tokenizer, config: dict[str, Any], model: dict[str, Any]
+) -> None:
     """Write all that `nlp_lstm.load` needs but the weights: the tokenizer's files and config.json."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(folder)
@@ -56,7 +58,9 @@ def write_description(folder: Path, task: str, tokenizer: Tokenizer, config: dic
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json of a run folder, or raise RunFolderError that says what is wrong with it."""
     if not folder.is_dir():
-        raise RunFolderError(f"There is no run folder {str(folder)!r}. Train one: nlp-lstm train char_lm --run {folder}")
+        raise RunFolderError(
+            f"There is no run folder {str(folder)!r}. Train one: nlp-lstm train char_lm --run {folder}"
+        )
     path = checked_file(folder, "config.json", _LARGEST_JSON)
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -84,7 +88,9 @@ def checked_file(folder: Path, name: str, largest: int | None = None) -> Path:
     if not stat.S_ISREG(status.st_mode):
         raise RunFolderError(f"{path} is no plain file. Restore it, or train again.")
     if largest is not None and status.st_size > largest:
-        raise RunFolderError(f"{path} has {status.st_size:,} bytes; at most {largest:,} are read. It is not a run's file.")
+        raise RunFolderError(
+            f"{path} has {status.st_size:,} bytes; at most {largest:,} are read. It is not a run's file."
+        )
     return path
 
 

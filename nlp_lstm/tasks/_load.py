@@ -38,7 +38,11 @@ def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.de
     vocab_size = settings.pop("vocab_size", None)
     strange = sorted(settings.keys() - known)
     if strange or vocab_size != tokenizer.vocab_size:
-        fault = f"unknown settings {', '.join(strange)}" if strange else f"vocab_size {vocab_size!r} for {tokenizer.vocab_size}"
+        fault = (
+            f"unknown settings {', '.join(strange)}"
+            if strange
+            else f"vocab_size {vocab_size!r} for {tokenizer.vocab_size}"
+        )
         raise RunFolderError(f"{path / 'config.json'} does not fit: {fault}. Restore the folder, or train again.")
     try:
         options = LanguageModelOptions(**settings)

@@ -18,7 +18,7 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.weights = list(model.parameters())
+        self.weights: list[Tensor] = list(model.parameters())
         self.average = [weight.detach().clone() for weight in self.weights] if decay else []
 
     @torch.no_grad()
@@ -46,7 +46,3 @@ class WeightAverage:
             kept = weight.detach().clone()
             weight.copy_(average)
             average.copy_(kept)
-
-    def state(self) -> list[Tensor]:
-        """Tensors for a checkpoint."""
-        return self.average

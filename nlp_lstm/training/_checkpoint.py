@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nlp_lstm.errors import TrainingError
 from nlp_lstm.training._run import say
@@ -38,5 +39,27 @@ def newest_checkpoint(folder: Path) -> dict[str, Any]:
             state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             return state
         except Exception as error:  # a damaged file makes torch raise whatever its reader happens to meet
-            say(f"{path} does not load ({str(error).splitlines()[0]}); trying the one before it.")
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            say(f"{path} does not load ({reason}); trying the one before it.")
     raise TrainingError(f"{folder} has no checkpoint that loads, so there is nothing to resume. Train anew.")
+
+
+def generators() -> list[Tensor]:
+    """States of torch's random generators: the processor's, then one a CUDA device."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+
+
+def set_generators(states: list[Tensor]) -> None:
+    """Put back what `generators` gave."""
+    torch.set_rng_state(states[0])
+    for index, state in enumerate(states[1:]):
+        torch.cuda.set_rng_state(state, index)
+
+
+def to_device(value: Any, device: torch.device) -> Any:
+    """Move the tensors in nested tuples and lists, which become tuples."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, tuple | list):
+        return tuple(to_device(one, device) for one in value)
+    return value

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nlp_lstm.errors import TrainingError
 from nlp_lstm.training._average import WeightAverage
-from nlp_lstm.training._checkpoint import newest_checkpoint, save_checkpoint
+from nlp_lstm.training._checkpoint import generators, newest_checkpoint, save_checkpoint, set_generators, to_device
 from nlp_lstm.training._interrupt import Interrupt
 from nlp_lstm.training._objective import Objective
 from nlp_lstm.training._optimizer import build_optimizer
@@ -51,10 +51,10 @@ def fit(objective: Objective, task: Saved, run: Run, item: str = "token") -> Fit
     metrics.jsonl has a line a validation, and checkpoints/ what `--resume` goes on from. Equal seeds and a budget in
     steps or epochs give equal weights to the bit on one machine with one number of threads; a budget of time cannot.
 
-    Raises TrainingError where the loss is no longer finite, and KeyboardInterrupt after Ctrl-C, when a checkpoint has
-    been written.
+    Raises TrainingError where the loss is no longer finite or no checkpoint to resume fits, RunFolderError where the
+    run folder cannot be written, and KeyboardInterrupt after Ctrl-C, when a checkpoint has been written.
     """
-    trainer = _Trainer(objective, task, run, Progress(item))
+    trainer = _Trainer(objective, task, run, item)
     try:
         with Interrupt() as interrupt:
             trainer.run_until_spent(interrupt)
@@ -66,21 +66,22 @@ def fit(objective: Objective, task: Saved, run: Run, item: str = "token") -> Fit
 class _Trainer:
     """The state of one training; everything in `_state` goes through a checkpoint."""
 
-    def __init__(self, objective: Objective, task: Saved, run: Run, shown: Progress) -> None:
-        self.objective, self.task, self.run, self.progress = objective, task, run, shown
+    def __init__(self, objective: Objective, task: Saved, run: Run, item: str) -> None:
+        self.objective, self.task, self.run = objective, task, run
         self.options: TrainingOptions = run.options
         self.optimizer = build_optimizer(objective.model, self.options)
         self.average = WeightAverage(objective.model, self.options.average)
         self.best_weights = [parameter.detach().clone() for parameter in objective.model.parameters()]
         self.step = self.batch = self.items = self.validations = self.without_gain = 0
-        self.elapsed, self.best, self.plateau_scale = 0.0, math.inf, 1.0
+        self.elapsed, self.best, self.plateau_scale, self.rate = 0.0, math.inf, 1.0, 0.0
         self.carry: Any = None
         self.total: Tensor | None = None
         self.total_steps, self.recent_items, self.recent_seconds = 0, 0, 0.0
         if run.resumed:
-            self._restore(newest_checkpoint(run.folder))
-        else:
-            task.describe(run.folder)
+            self._resume(newest_checkpoint(run.folder))
+        run.create()
+        task.describe(run.folder)
+        self.progress = Progress(item)
 
     def spent(self) -> float:
         """Share of the budget that is spent."""
@@ -94,19 +95,20 @@ class _Trainer:
         saved = time.perf_counter()
         while self.spent() < 1 and not self._stalled():
             self._timed_step(batches)
-            if self.spent() >= (self.validations + 1) / self.options.validations:
+            if self._due() > self.validations:
                 self._validate()
             if interrupt.signal is not None:
                 self._checkpoint()
-                say(f"Stopped at step {self.step:,}; saved. To go on: {self._resume_command()}")
+                say(f"Stopped at step {self.step:,}; saved. To go on: {self.run.resume_command}")
                 raise KeyboardInterrupt
             if time.perf_counter() - saved >= every:
                 self._checkpoint()
                 saved = time.perf_counter()
         self._checkpoint()
 
-    def _resume_command(self) -> str:
-        return f"nlp-lstm train {self.run.recipe} --run {self.run.folder} --resume"
+    def _due(self) -> int:
+        """How many validations belong to the share of the budget that is spent."""
+        return math.floor((self.spent() + 1e-9) * self.options.validations)
 
     def _stalled(self) -> bool:
         return 0 < self.options.patience <= self.without_gain
@@ -123,21 +125,20 @@ class _Trainer:
             self.progress.show(self.spent(), self._mean_loss(), self.recent_items / self.recent_seconds, self.elapsed)
 
     def _step(self, batches: Iterator[Any]) -> int:
-        rate = learning_rate(self.options, self.spent(), self.plateau_scale)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        self.rate = learning_rate(self.options, self.spent(), self.plateau_scale)
+        self.optimizer.set_learning_rate(self.rate)
         group_of_batches = [next(batches) for _ in range(self.options.accumulate)]
         counts = [self.objective.count(batch) for batch in group_of_batches]
         scale = 1 / max(1, sum(counts))
         for batch in group_of_batches:
             loss, self.carry = self.objective.loss(batch, self.carry, scale)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             value = loss.detach()
             self.total = value if self.total is None else self.total + value
         if self.options.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.objective.model.parameters(), self.options.clip_norm)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self.step += 1
         self.total_steps += 1
         self.batch += len(group_of_batches)
@@ -145,18 +146,21 @@ class _Trainer:
         return sum(counts)
 
     def _mean_loss(self) -> float:
-        mean = float(self.total) / self.total_steps if self.total is not None else math.nan
-        if not math.isfinite(mean):
+        return self._finite("loss", float(self.total) / self.total_steps if self.total is not None else math.nan)
+
+    def _finite(self, name: str, value: float) -> float:
+        if not math.isfinite(value):
             raise TrainingError(
-                f"The loss is {mean} at step {self.step:,}. Lower --learning-rate (now {self.options.learning_rate}) or "
+                f"The {name} is {value} at step {self.step:,}. "
+                f"Lower --learning-rate (now {self.options.learning_rate}) or "
                 f"--clip-norm (now {self.options.clip_norm}), or give --precision fp32."
             )
-        return mean
+        return value
 
     def _validate(self) -> None:
         train_loss, start = self._mean_loss(), time.perf_counter()
         with self.average.applied():
-            valid_loss = self.objective.validate()
+            valid_loss = self._finite("validation loss", self.objective.validate())
             best = valid_loss < self.best
             if best:
                 self._keep_best()
@@ -166,7 +170,7 @@ class _Trainer:
         if not best and self.options.schedule == "plateau":
             self.plateau_scale *= self.options.plateau_factor
         self.progress.validated(self.step, self.spent(), train_loss, valid_loss, speed, best)
-        self.validations = math.floor(self.spent() * self.options.validations + 1e-9)
+        self.validations = self._due()
         self.total, self.total_steps, self.recent_items, self.recent_seconds = None, 0, 0, 0.0
         if self.spent() < 1:
             self.elapsed += time.perf_counter() - start
@@ -176,7 +180,7 @@ class _Trainer:
             seconds=round(self.elapsed, 3),
             train_loss=train_loss,
             valid_loss=valid_loss,
-            learning_rate=self.optimizer.param_groups[0]["lr"],
+            learning_rate=self.rate,
             items_per_second=round(speed, 1),
         )
 
@@ -197,10 +201,11 @@ class _Trainer:
         return FitResult(self.step, self.elapsed, self.items, self.best)
 
     def _checkpoint(self) -> None:
+        if self.total is not None:
+            self._mean_loss()  # weights that are no longer finite must not become the newest checkpoint
         save_checkpoint(self.run.folder, self.step, self._state())
 
     def _state(self) -> dict[str, Any]:
-        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         return {
             "numbers": {name: getattr(self, name) for name in _NUMBERS},
             "weights": [parameter.detach() for parameter in self.objective.model.parameters()],
@@ -209,8 +214,21 @@ class _Trainer:
             "optimizer": self.optimizer.state_dict(),
             "carry": self.carry,
             "total": self.total,
-            "generators": [torch.get_rng_state(), *cuda],
+            "generators": generators(),
         }
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        try:
+            self._restore(state)
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+            raise TrainingError(
+                f"The newest checkpoint of {self.run.folder} does not fit the model ({error}). Train anew."
+            ) from None
+        self.run.forget_after(self.step)
+        say(f"Going on from step {self.step:,} of {self.run.folder}.")
+        self.validations = min(self.validations, self._due())  # the budget may have grown
+        if self.spent() >= 1 or self._stalled():
+            say("It is over. To train for longer, raise --max-time, --max-steps or --max-epochs (or --patience).")
 
     @torch.no_grad()
     def _restore(self, state: dict[str, Any]) -> None:
@@ -221,23 +239,12 @@ class _Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         for name in _NUMBERS:
             setattr(self, name, state["numbers"][name])
-        self.carry = _to_device(state["carry"], self.run.device)
-        self.total = _to_device(state["total"], self.run.device)
-        torch.set_rng_state(state["generators"][0])
-        for index, generator in enumerate(state["generators"][1:]):
-            torch.cuda.set_rng_state(generator, index)
-        say(f"Going on from step {self.step:,} of {self.run.folder}.")
+        self.carry = to_device(state["carry"], self.run.device)
+        self.total = to_device(state["total"], self.run.device)
+        set_generators(state["generators"])
 
 
 _NUMBERS = (
-    *("step", "batch", "items", "validations", "without_gain", "elapsed", "best", "plateau_scale"),
+    *("step", "batch", "items", "validations", "without_gain", "elapsed", "best", "plateau_scale", "rate"),
     *("total_steps", "recent_items", "recent_seconds"),
 )
-
-
-def _to_device(value: Any, device: torch.device) -> Any:
-    if isinstance(value, Tensor):
-        return value.to(device)
-    if isinstance(value, tuple | list):
-        return tuple(_to_device(one, device) for one in value)
-    return value

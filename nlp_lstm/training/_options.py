@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -16,9 +17,9 @@ def seconds(text: str, flag: str) -> float:
 
     Raises UsageError naming `flag` where the text is no positive duration.
     """
-    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
-    if not parts or re.fullmatch(r"(?:\d+(?:\.\d+)?\s*[smhd]?\s*)+", text.strip()) is None:
+    if re.fullmatch(r"\d+(\.\d+)?|(\d+(\.\d+)?\s*[smhd]\s*)+", text.strip()) is None:
         raise UsageError(f"{flag} {text!r} is no duration. Write it as 85s, 3m, 1.5h or 1h30m.")
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text)
     total = sum(float(number) * _UNITS[unit or "s"] for number, unit in parts)
     if total <= 0:
         raise UsageError(f"{flag} {text!r} must be longer than nothing. Write it as 85s, 3m or 1h30m.")
@@ -38,7 +39,7 @@ class TrainingOptions:
         max_epochs: budget of passes over the training data.
         batch_size: sequences (for language models: rows of text) per forward pass.
         accumulate: forward passes whose gradients are summed into one optimiser step.
-        optimizer: adamw or sgd.
+        optimizer: adamw, sgd, or muon (orthogonal updates of the recurrent layers, adamw for the rest).
         learning_rate: peak learning rate, reached after the warm-up.
         schedule: cosine (to the end of the budget), constant, or plateau (divide when validation stops gaining).
         warmup: share of the budget in which the learning rate rises from nothing.
@@ -65,7 +66,7 @@ class TrainingOptions:
     max_epochs: float | None = None
     batch_size: int = 32
     accumulate: int = 1
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "sgd", "muon"] = "adamw"
     learning_rate: float = 2e-3
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     warmup: float = 0.02
@@ -90,21 +91,39 @@ class TrainingOptions:
             raise UsageError(" ".join(faults))
 
     def _faults(self) -> list[str]:
-        positive = {"--batch-size": self.batch_size, "--accumulate": self.accumulate, "--max-steps": self.max_steps}
+        positive: dict[str, float | None] = {
+            "--batch-size": self.batch_size,
+            "--accumulate": self.accumulate,
+            "--max-steps": self.max_steps,
+        }
         positive |= {"--max-epochs": self.max_epochs, "--learning-rate": self.learning_rate}
         positive |= {"--validations": self.validations}
-        faults = [f"{flag} {value} must be above 0." for flag, value in positive.items() if value is not None and value <= 0]
+        faults = [
+            f"{flag} {value} must be a finite number above 0."
+            for flag, value in positive.items()
+            if value is not None and not 0 < value < math.inf
+        ]
         below_one = {"--warmup": self.warmup, "--average": self.average, "--momentum": self.momentum}
         below_one |= {"--beta2": self.beta2, "--final-learning-rate": self.final_learning_rate}
-        faults += [f"{flag} {value} must be at least 0 and below 1." for flag, value in below_one.items() if not 0 <= value < 1]
+        faults += [
+            f"{flag} {value} must be at least 0 and below 1." for flag, value in below_one.items() if not 0 <= value < 1
+        ]
         at_least_zero = {"--weight-decay": self.weight_decay, "--clip-norm": self.clip_norm, "--threads": self.threads}
         at_least_zero |= {"--patience": self.patience, "--seed": self.seed}
-        faults += [f"{flag} {value} must not be negative." for flag, value in at_least_zero.items() if value < 0]
+        faults += [
+            f"{flag} {value} must be a finite number, not below 0."
+            for flag, value in at_least_zero.items()
+            if not 0 <= value < math.inf
+        ]
+        if self.seed >= 2**63:
+            faults.append(f"--seed {self.seed} must be below 2**63.")
         if not 0 < self.plateau_factor < 1:
             faults.append(f"--plateau-factor {self.plateau_factor} must be between 0 and 1.")
         for flag, text in (("--max-time", self.max_time), ("--checkpoint-every", self.checkpoint_every)):
-            if text is not None:
-                seconds(text, flag)
+            try:
+                seconds("1s" if text is None else text, flag)
+            except UsageError as fault:
+                faults.append(str(fault))
         if self.max_time is None and self.max_steps is None and self.max_epochs is None:
             faults.append("Training needs an end: give --max-time, --max-steps or --max-epochs.")
         return faults

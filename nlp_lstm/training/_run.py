@@ -6,35 +6,48 @@ import json
 import platform
 import sys
 import time
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nlp_lstm import __version__
-from nlp_lstm.errors import RunFolderError, UsageError
 from nlp_lstm.models import choose_device, choose_precision
+from nlp_lstm.tasks import write_text
+from nlp_lstm.training._command import command_of, resume_command
 from nlp_lstm.training._options import TrainingOptions
+from nlp_lstm.training._run_folder import earlier_config, folder_to_resume, free_folder, make_folder
 
 
 class Run:
-    """One training run: where it writes, with what seed, on what device, with what threads and precision."""
+    """One training run: where it writes, with what seed, on what device, with what threads and precision.
 
-    def __init__(self, recipe: str, options: TrainingOptions, config: dict[str, Any]) -> None:
-        self.recipe, self.options = recipe, options
-        self.folder = _choose_folder(recipe, options)
-        if options.threads:
-            torch.set_num_threads(options.threads)
-        torch.manual_seed(options.seed)
-        self.device = choose_device(options.device)
-        self.precision = choose_precision(options.precision, self.device)
-        self.config: dict[str, Any] = {
-            "recipe": recipe,
-            "data": _lasting(config["data"]),
-            "command": " ".join(["nlp-lstm", *sys.argv[1:]]),
-            "config": config,
-            "seed": options.seed,
+    `recipe` is the recipe's file, `config` its Config, whose field `training` is TrainingOptions. Nothing is written
+    before `create`.
+    """
+
+    def __init__(self, recipe: str, config: Any) -> None:
+        self._called = recipe, config
+        self.recipe = Path(recipe).stem
+        self.options: TrainingOptions = config.training
+        settings = asdict(config)
+        self.config: dict[str, Any] = {"recipe": self.recipe, "config": settings, "seed": self.options.seed}
+        if isinstance(settings.get("data"), dict):
+            self.config["data"] = _lasting(settings["data"])
+        self.config["command"] = command_of(recipe, config)
+        if self.resumed:
+            self.folder = folder_to_resume(self.recipe, self.options.run)
+            earlier = earlier_config(self.folder, self.config)
+            self.config["command"] = f"{earlier['command']}; {self.config['command']}"
+        else:
+            self.folder = free_folder(self.recipe, self.options.run)
+        if self.options.threads:
+            torch.set_num_threads(self.options.threads)
+        torch.manual_seed(self.options.seed)
+        self.device = choose_device(self.options.device)
+        self.precision = choose_precision(self.options.precision, self.device)
+        self.config |= {
             "device": str(self.device),
             "precision": self.precision,
             "threads": torch.get_num_threads(),
@@ -44,27 +57,45 @@ class Run:
                 "python": platform.python_version(),
             },
         }
-        say(f"{recipe}: {self.folder} | {self.device}, {self.precision}, {torch.get_num_threads()} threads")
+        say(f"{self.recipe}: {self.folder} | {self.device}, {self.precision}, {torch.get_num_threads()} threads")
 
     @property
     def resumed(self) -> bool:
         """Whether this run goes on from a checkpoint."""
         return self.options.resume
 
+    @property
+    def resume_command(self) -> str:
+        """What the user types to go on with this run when it was stopped."""
+        return resume_command(*self._called, self.folder)
+
+    def create(self) -> None:
+        """Make the folder, now that there is something to write; RunFolderError where that cannot be."""
+        if not self.resumed:
+            self.folder = free_folder(self.recipe, self.options.run)  # another run may have taken it since
+        make_folder(self.folder)
+
     def record(self, **values: float | int | str | None) -> None:
         """Append one line to metrics.jsonl."""
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({**values, "at": round(time.time(), 3)}) + "\n")
 
+    def forget_after(self, step: int) -> None:
+        """Drop the lines of metrics.jsonl that a stopped run wrote after the checkpoint of `step`, or half wrote."""
+        path = self.folder / "metrics.jsonl"
+        if path.exists():
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+            write_text(path, "".join(line for line in lines if _is_until(line, step)))
+
 
 def start_run(recipe: str, config: Any) -> Run:
-    """Begin a run of the recipe named `recipe` with its Config, a dataclass whose field `training` is TrainingOptions.
+    """Begin a run of the recipe in the file `recipe` with its Config, whose field `training` is TrainingOptions.
 
-    Creates the folder (or finds that of a run to resume), seeds every generator, and chooses device, precision and
-    threads. Raises RunFolderError where the folder holds another run, UsageError where nothing is there to resume.
+    Chooses the folder (or finds that of a run to resume), seeds every generator, and chooses device, precision and
+    threads. Nothing is written yet. Raises RunFolderError where the folder holds another run or cannot be written,
+    UsageError where nothing is there to resume or the run to resume had other settings.
     """
-    assert is_dataclass(config) and not isinstance(config, type)
-    return Run(Path(recipe).stem, config.training, asdict(config))
+    return Run(recipe, config)
 
 
 def say(text: str) -> None:
@@ -74,35 +105,15 @@ def say(text: str) -> None:
 
 def _lasting(data: dict[str, Any]) -> dict[str, Any]:
     # A path relative to the folder of today's command would be lost tomorrow.
-    path = Path(data["data"])
-    return {**data, "data": str(path.resolve())} if path.exists() else data
-
-
-def _choose_folder(recipe: str, options: TrainingOptions) -> Path:
-    if options.resume:
-        return _folder_to_resume(recipe, options.run)
-    if options.run is None:
-        taken = [Path("runs") / name for name in (recipe, *(f"{recipe}-{number}" for number in range(2, 10_000)))]
-        folder = next(path for path in taken if not path.exists())
-    else:
-        folder = Path(options.run)
-        if (folder / "config.json").exists():
-            raise RunFolderError(
-                f"{folder} holds a run already. Go on with it (--resume), or choose another folder with --run."
-            )
+    path = Path(data["data"]).expanduser()
     try:
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunFolderError(f"{folder} cannot be created ({error.strerror}). Choose another place with --run.") from None
-    return folder
+        return {**data, "data": str(path.resolve())} if path.exists() else data
+    except OSError:  # whoever loads the data says what is wrong with the path
+        return data
 
 
-def _folder_to_resume(recipe: str, run: str | None) -> Path:
-    if run is not None:
-        found = [Path(run)] if (Path(run) / "config.json").exists() else []
-    else:
-        found = sorted(Path("runs").glob(f"{recipe}*/config.json"), key=lambda path: path.stat().st_mtime)
-        found = [path.parent for path in found]
-    if not found:
-        raise UsageError(f"There is no run to resume in {run or 'runs'}. Leave out --resume, or name one with --run.")
-    return found[-1]
+def _is_until(line: str, step: int) -> bool:
+    try:
+        return bool(json.loads(line)["step"] <= step)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,9 +38,19 @@ def test_other_data_and_its_notes(task: Any, capsys: pytest.CaptureFixture[str])
 
 
 def test_fractions_that_are_left_out_keep_their_defaults(task: Any) -> None:
-    assert main(["evaluate", "run", "--data", "my.txt"]) == 0
+    assert main(["evaluate", "run", "--data", "my_folder"]) == 0
     ((data, _),) = task.evaluated
-    assert data == type(data)(data="my.txt")
+    assert data == type(data)(data="my_folder", held_out_limit=0)
+
+
+def test_a_file_is_scored_whole_unless_a_fraction_is_given(task: Any, tmp_path: Path) -> None:
+    file = tmp_path / "my.txt"
+    file.write_text("some text")
+    assert main(["evaluate", "run", "--data", str(file)]) == 0
+    assert main(["evaluate", "run", "--data", str(file), "--test-fraction", "0.5"]) == 0
+    (whole, _), (half, _) = task.evaluated
+    assert (whole.valid_fraction, whole.test_fraction) == (0.0, 1.0)
+    assert (half.valid_fraction, half.test_fraction) == (0.05, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,24 @@ def test_a_single_file_is_cut_by_position(tmp_path: Path, total: int, valid: flo
     assert "".join(part or "" for part in parts) == text
 
 
+@pytest.mark.parametrize(
+    ("limit", "valid", "test", "sizes"),
+    [
+        (30, 0.2, 0.5, (940, 30, 30)),
+        (300, 0.2, 0.5, (500, 200, 300)),
+        (0, 0.2, 0.5, (300, 200, 500)),
+        (30, 0, 1, (970, None, 30)),
+    ],
+)
+def test_no_more_is_held_out_than_the_limit(tmp_path: Path, limit: int, valid: float, test: float, sizes):
+    path = tmp_path / "t.txt"
+    path.write_text("abcdefghi\n" * 100)
+    data = load(path, valid_fraction=valid, test_fraction=test, held_out_limit=limit)
+    parts = [text_of(part) for part in (data.train, data.valid, data.test)]
+    assert tuple(None if part is None else len(part) for part in parts) == sizes
+    assert "".join(part or "" for part in parts) == "abcdefghi\n" * 100
+
+
 def test_the_cut_is_told(tmp_path: Path):
     path = tmp_path / "t.txt"
     path.write_text("word " * 1000)

@@ -37,6 +37,7 @@ def test_shares_may_use_up_everything():
             r"--valid-fraction 0\.7 and --test-fraction 0\.4 together exceed 1",
         ),
         ({"data": ""}, "--data is empty"),
+        ({"held_out_limit": -1}, "--held-out-limit is -1"),
     ],
 )
 def test_faulty_options_are_refused(faulty: dict[str, object], message: str):

@@ -13,8 +13,9 @@ TOKENS, SIZE, VOCAB = 37, 6, 23
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    """Make chunks of 8 tokens, so that 37 tokens are four whole ones and a rest."""
+    """Make chunks of 8 tokens and products of 16, so that 37 tokens are several of each and a rest."""
     monkeypatch.setattr(_cross_entropy, "_chunk_rows", lambda vocab_size: 8)
+    monkeypatch.setattr(_cross_entropy, "_product_rows", lambda vocab_size: 16)
 
 
 def _draw(dtype=torch.float64, seed=0):

@@ -91,7 +91,7 @@ def test_step_by_step_equals_the_whole(cell):
 def test_detached_state_ends_the_gradient():
     model = _model()
     _, state = model(_ids())
-    (h, c), = detach(state)
+    ((h, c),) = detach(state)
     assert not h.requires_grad
     assert not c.requires_grad
     (state,) = detach(_model(cell="gru")(_ids())[1])

@@ -154,7 +154,9 @@ def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(text_file):
     # The first character has no context and is not scored; é and the quotation marks have two and three bytes.
     share = (len(TEXT) - 1) / (len(TEXT.encode()) - 1)
     assert scores["bits_per_byte"] == pytest.approx(math.log2(size) * share, rel=1e-5)
-    assert scores["word_perplexity"] == pytest.approx(math.exp(math.log(size) * (len(TEXT) - 1) / len(TEXT.split())), rel=1e-4)
+    assert scores["word_perplexity"] == pytest.approx(
+        math.exp(math.log(size) * (len(TEXT) - 1) / len(TEXT.split())), rel=1e-4
+    )
     assert scores["unknown_rate"] == 0
     assert scores["tokens"] == len(TEXT) - 1
     assert "carried" in scores["signature"]
@@ -166,7 +168,7 @@ def test_evaluating_without_data_needs_the_runs_own(text_file):
     task = _task()
     task.config["data"] = {"data": str(text_file), "valid_fraction": 0.1, "test_fraction": 0.1}
     assert task.evaluate().to_json()["tokens"] == pytest.approx(len(TEXT) / 10, abs=2)
+    short = text_file.with_name("short.txt")
+    short.write_text("a")
     with pytest.raises(DataError, match="fewer than two tokens"):
-        short = text_file.with_name("short.txt")
-        short.write_text("a")
         task.evaluate(DataOptions(str(short), valid_fraction=0, test_fraction=1))

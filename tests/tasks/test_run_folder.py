@@ -69,7 +69,7 @@ def test_a_write_that_fails_leaves_the_old_file_whole(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(RunFolderError, match="no run folder .*nlp-lstm train"):
+    with pytest.raises(RunFolderError, match=r"no run folder .*nlp-lstm train"):
         load(tmp_path / "nothing")
 
 
@@ -137,7 +137,7 @@ def test_a_header_that_asks_for_a_billion_entries_is_refused(folder):
 
 def test_weights_of_another_run_are_named(folder):
     save_file({"embedding": torch.zeros(3, 3)}, folder / "model.safetensors")
-    with pytest.raises(RunFolderError, match="does not fit config.json: embedding is .* and .* more"):
+    with pytest.raises(RunFolderError, match=r"does not fit config.json: embedding is .* and .* more"):
         load(folder)
 
 

@@ -1,0 +1,106 @@
+"""Which folder a run writes to: a free one, or that of a run to go on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from nlp_lstm.errors import RunFolderError, UsageError
+
+# What may change between the start of a run and its resuming: where it ends, and on what machine it runs.
+_FREE = {"run", "resume", "max_time", "max_steps", "max_epochs", "validations", "patience", "checkpoint_every"}
+_FREE |= {"device", "precision", "threads"}
+
+
+def free_folder(recipe: str, named: str | None) -> Path:
+    """Return the folder for a new run, which need not exist yet: `named`, or the first free runs/RECIPE-N.
+
+    Raises RunFolderError where it holds a run, or cannot be made or written.
+    """
+    if named is None:
+        names = (recipe, *(f"{recipe}-{number}" for number in range(2, 10_000)))
+        folder = next(path for path in (Path("runs") / name for name in names) if not path.exists())
+    else:
+        folder = Path(named)
+    try:
+        if (folder / "config.json").exists():
+            raise RunFolderError(
+                f"{folder} holds a run already. Go on with it (--resume), or choose another folder with --run."
+            )
+        above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    except OSError as error:
+        raise _cannot_write(folder, error.strerror) from None
+    if not above.is_dir():
+        raise _cannot_write(folder, f"{above} is a file")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise _cannot_write(folder, f"{above} is read-only")
+    return folder
+
+
+def make_folder(folder: Path) -> None:
+    """Create the folder with its checkpoints/; raises RunFolderError where that fails."""
+    try:
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error.strerror) from None
+
+
+def folder_to_resume(recipe: str, named: str | None) -> Path:
+    """Return the folder `named`, or the newest of runs/RECIPE and runs/RECIPE-N; raises UsageError where none is."""
+    if named is not None:
+        found = [Path(named)] if (Path(named) / "config.json").exists() else []
+    else:
+        numbered = re.compile(re.escape(recipe) + r"(-\d+)?")
+        configs = sorted(Path("runs").glob("*/config.json"), key=lambda path: path.stat().st_mtime)
+        found = [path.parent for path in configs if numbered.fullmatch(path.parent.name)]
+    if not found:
+        raise UsageError(f"There is no run to resume in {named or 'runs'}. Leave out --resume, or name one with --run.")
+    return found[-1]
+
+
+def earlier_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Read config.json of the run to resume and hold it against `config`, that of now.
+
+    Raises RunFolderError where it cannot be read, and UsageError that names the flags in which the two differ.
+    """
+    path = folder / "config.json"
+    try:
+        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        before = _settings(earlier)
+        recipe, _ = earlier["recipe"], earlier["command"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunFolderError(f"{path} does not describe a run ({error!r}). Restore it, or train anew.") from None
+    if recipe != config["recipe"]:
+        raise UsageError(
+            f"{folder} is a run of the recipe {recipe}, not of {config['recipe']}. Name another with --run."
+        )
+    now = _settings(json.loads(json.dumps(config)))
+    wrong = [
+        f"--{name.replace('_', '-')} {_flag_value(before[name])} (not {_flag_value(now[name])})"
+        for name in before.keys() & now.keys() - _FREE
+        if before[name] != now[name]
+    ]
+    if wrong:
+        raise UsageError(
+            f"{folder} was trained with other settings. To go on with it, give {', '.join(sorted(wrong))}."
+        )
+    return earlier
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Flatten the recipe's Config, with the data's path as it is wherever the command runs."""
+    flat: dict[str, Any] = {}
+    for name, value in (config["config"] | {name: config[name] for name in ("data",) if name in config}).items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _flag_value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _cannot_write(folder: Path, reason: str | None) -> RunFolderError:
+    return RunFolderError(f"{folder} cannot be written ({reason}). Choose another place with --run.")

@@ -1,0 +1,192 @@
+"""Every recipe that lies in the folder: it runs, its folder is whole, and however it is called it is the same run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import nlp_lstm
+from nlp_lstm.cli import main
+from nlp_lstm.cli._settings import settings_of
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.py")) if not path.name.startswith("_")}
+CONFIGS = sorted((ROOT / "recipes").rglob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A recipe that ran with --smoke, called from Python."""
+
+    name: str
+    folder: Path
+    out: str
+    error: str
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _threads() -> Iterator[None]:
+    """The runs set one thread; leave torch's number as it was."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"recipe_under_test_{name}", RECIPES[name])
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def with_values(config: Any, values: dict[str, Any], taken: set[str]) -> Any:
+    """A Config with other values, whichever of its dataclasses they belong to."""
+    changes = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            changes[field.name] = with_values(value, values, taken)
+        elif field.name in values:
+            changes[field.name] = values[field.name]
+            taken.add(field.name)
+    return replace(config, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Finished]:
+    """Run a recipe once, by `main(Config(...))` with its SMOKE settings."""
+    runs: dict[str, Finished] = {}
+
+    def run(name: str) -> Finished:
+        if name not in runs:
+            recipe, taken = load(name), set()
+            folder = tmp_path_factory.mktemp(name) / "run"
+            values = {**recipe.SMOKE, "run": str(folder), "threads": 1}
+            config = with_values(recipe.Config(), values, taken)
+            assert taken == set(values)
+            out, error = io.StringIO(), io.StringIO()
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+                returned = recipe.main(config)
+            assert returned == folder
+            runs[name] = Finished(name, folder, out.getvalue(), error.getvalue())
+        return runs[name]
+
+    return run
+
+
+def test_the_recipes_are_found() -> None:
+    assert {"char_lm", "word_lm"} <= set(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_setting_is_described_and_frozen(name: str) -> None:
+    recipe = load(name)
+    settings = settings_of(recipe.Config, name)
+    assert [setting.name for setting in settings if not setting.help] == []
+    assert set(recipe.SMOKE) <= {setting.name for setting in settings}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.Config().training = None
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_run_folder_is_whole(finished: Callable[[str], Finished], name: str) -> None:
+    run = finished(name)
+    files = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
+    steps = load(name).SMOKE["max_steps"]
+    assert {
+        *("config.json", "model.safetensors", "metrics.jsonl", "README.md", "tokenizer_config.json"),
+        f"checkpoints/step-{steps:09d}.pt",
+    } <= files
+    assert [file for file in files if Path(file).name.startswith(".")] == []  # temporary names
+    config = json.loads((run.folder / "config.json").read_text(encoding="utf-8"))
+    assert config["recipe"] == name
+    assert config["command"].startswith("main(Config(")
+    assert config["config"]["training"]["max_steps"] == steps
+    lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [steps]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_folder_loads_and_scores_what_was_printed(finished: Callable[[str], Finished], name: str) -> None:
+    run = finished(name)
+    scores = nlp_lstm.load(run.folder).evaluate().text()
+    assert "signature" in scores
+    assert f"\n{scores}\n" in run.out
+    assert f"\n{scores}\n" in (run.folder / "README.md").read_text(encoding="utf-8")
+    assert str(run.folder) in run.error
+    assert str(run.folder) not in run.out
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_script_command_and_call_are_one_code_path(
+    finished: Callable[[str], Finished], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = [sys.executable, str(RECIPES[name]), "--smoke", "--threads", "1", "--run", str(tmp_path / "script")]
+    process = subprocess.run(script, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    assert process.returncode == 0, process.stderr
+    assert main(["train", name, "--smoke", "--threads", "1", "--run", str(tmp_path / "command")]) == 0
+    called = load_file(finished(name).folder / "model.safetensors")
+    for other in ("script", "command"):
+        weights = load_file(tmp_path / other / "model.safetensors")
+        assert weights.keys() == called.keys()
+        assert [key for key in called if not torch.equal(weights[key], called[key])] == []
+    assert process.stdout == capsys.readouterr().out == finished(name).out
+    config = json.loads((tmp_path / "script" / "config.json").read_text(encoding="utf-8"))
+    assert config["command"] == f"python {' '.join(script[1:])}"
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_run_goes_on_with_a_larger_budget(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    again = ["train", name, "--smoke", "--threads", "1", "--run", str(tmp_path / "run")]
+    assert main([*again, "--max-steps", "2"]) == 0
+    assert main([*again, "--max-steps", "3", "--resume"]) == 0
+    assert "Going on from step 2" in capsys.readouterr().err
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [2, 3]
+    assert main([*again, "--max-steps", "4", "--resume", "--seed", "9"]) == 2
+    assert "--seed 0 (not 9)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize(
+    "wrong",
+    [["--cell", "grru"], ["--data", "nowhere.txt"], ["--batch-size", "0"], ["--hidden-size", "0"]],
+    ids=lambda wrong: wrong[0],
+)
+def test_a_wrong_call_leaves_no_folder(
+    name: str, wrong: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if wrong[0].removeprefix("--").replace("-", "_") not in {
+        setting.name for setting in settings_of(load(name).Config, name)
+    }:
+        pytest.skip(f"{name} has no {wrong[0]}")
+    assert main(["train", name, "--smoke", "--run", "r9", *wrong]) in (1, 2)
+    assert wrong[1] in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_config_file_fits_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    fitting = set()
+    for file in CONFIGS:
+        for name in RECIPES:
+            if main(["train", name, "--config", str(file), "--print-config"]) == 0:
+                fitting.add(file)
+    assert fitting == set(CONFIGS), capsys.readouterr().err

@@ -1,0 +1,256 @@
+"""Every benchmark runs with tiny settings and says what it promises to say; how fast it is here decides nothing."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
+BENCHMARKS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+LONGEST = 300  # seconds, for one benchmark: it stops what hangs, and is no verdict on speed
+COMMON = {"benchmark", "machine", "versions"}
+
+
+def run(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a benchmark as a script, with a cache of its own, in an empty folder."""
+    environment = {**os.environ, "HF_HOME": str(folder / "cache"), "TMPDIR": str(folder)}
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    command = [sys.executable, str(FOLDER / f"{name}.py"), *arguments]
+    return subprocess.run(
+        command, cwd=work, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False
+    )
+
+
+def measure(name: str, *arguments: str, folder: Path) -> dict[str, Any]:
+    """Run a benchmark with --smoke --json; check what all have in common and return its object."""
+    done = run(name, "--smoke", "--json", *arguments, folder=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    (line,) = done.stdout.splitlines()
+    result: dict[str, Any] = json.loads(line)
+    assert result.keys() >= COMMON
+    assert result["benchmark"] == name
+    assert set(result["machine"]) == {"processor", "cores", "threads", "system"}
+    assert result["machine"]["processor"]
+    assert result["machine"]["cores"] >= 1
+    assert result["machine"]["threads"] >= 1
+    assert set(result["versions"]) == {"nlp_lstm", "torch", "numpy", "tokenizers", "python"}
+    table = done.stderr[done.stderr.rindex(f"{name}: seed ") :]
+    for value in (*result["machine"].values(), *result["versions"].values()):
+        assert str(value) in table
+    assert list((folder / "work").iterdir()) == [], "it leaves files where it was started"
+    return result
+
+
+def own_fields(result: dict[str, Any]) -> set[str]:
+    return set(result) - COMMON
+
+
+def check_training(result: dict[str, Any], figure: str) -> None:
+    """Check the runs of char_lm or word_lm, and their mean and deviation."""
+    assert own_fields(result) == {"seeds", "options", "runs", "summary"}
+    runs = result["runs"]
+    assert [one["seed"] for one in runs] == result["seeds"]
+    for one in runs:
+        assert set(one) == {
+            *("config", "seed", "nats_per_character", "confidence_interval", "perplexity", "word_perplexity"),
+            *("unknown_rate", "tokens_per_second", "characters_per_second", "steps", "seconds", "tokens"),
+            *("signature", "precision"),
+        }
+        assert one["steps"] == 5
+        assert one["tokens_per_second"] > 0
+        low, high = one["confidence_interval"]
+        assert low < one["nats_per_character"] < high
+    values = [one[figure] for one in runs]
+    (summary,) = result["summary"]
+    assert set(summary) == {"config", "runs", figure}
+    assert summary["runs"] == len(runs)
+    assert summary[figure]["mean"] == pytest.approx(statistics.mean(values))
+
+
+def check_char_lm(folder: Path) -> None:
+    config = folder / "small.yaml"
+    config.write_text("embedding_size: 4\n", encoding="utf-8")
+    runs = folder / "runs"
+    options = ["--seeds", "3", "4", "--config", str(config), "--runs", str(runs), "--", "--hidden-size", "8"]
+    result = measure("char_lm", *options, folder=folder)
+    check_training(result, "nats_per_character")
+    assert result["seeds"] == [3, 4]
+    assert result["options"] == ["--hidden-size", "8"]
+    first, second = (one["nats_per_character"] for one in result["runs"])
+    assert first != second
+    assert result["summary"][0]["config"] == "small"
+    assert result["summary"][0]["nats_per_character"]["deviation"] == pytest.approx(abs(first - second) / math.sqrt(2))
+    for one in result["runs"]:
+        assert one["tokens"] == 2000 - 1  # a tenth of the generated text; its first character is not scored
+        assert one["nats_per_character"] == pytest.approx(math.log(one["perplexity"]), rel=1e-5)
+        assert one["characters_per_second"] == pytest.approx(one["tokens_per_second"], rel=1e-5)
+        settings = json.loads((runs / f"char_lm-small-seed{one['seed']}" / "config.json").read_text(encoding="utf-8"))
+        assert settings["seed"] == one["seed"]
+        assert settings["model"]["hidden_size"] == 8
+        assert settings["model"]["embedding_size"] == 4
+        assert (settings["data"]["valid_fraction"], settings["data"]["test_fraction"]) == (0.1, 0)
+
+
+def check_word_lm(folder: Path) -> None:
+    result = measure("word_lm", folder=folder)
+    check_training(result, "perplexity")
+    assert result["seeds"] == [0]
+    assert result["summary"][0]["perplexity"]["deviation"] is None
+    (one,) = result["runs"]
+    assert one["characters_per_second"] > one["tokens_per_second"]  # a word is longer than a character
+
+
+def check_word_lm_speed(folder: Path) -> None:
+    result = measure("word_lm_speed", "--seed", "5", folder=folder)
+    assert own_fields(result) == {"seed", "vocab_size", "equality", "speed"}
+    assert (result["seed"], result["vocab_size"]) == (5, 1000)
+    equality = result["equality"]
+    assert equality["equal"] is True
+    assert equality["plain_loss"] == pytest.approx(equality["our_loss"], rel=1e-5)
+    assert 0 < equality["gradient_difference"] < 1e-4  # 0 would say that nothing was compared
+    assert equality["plain_loss"] == pytest.approx(math.log(1000), rel=0.05)  # an untrained model knows nothing
+    assert list(result["speed"]) == ["plain fp32", "ours fp32", "ours bf16"]
+    for figures in result["speed"].values():
+        assert figures["fastest_ms"] <= figures["ms_per_batch"] <= figures["slowest_ms"]
+        assert figures["tokens_per_second"] * figures["ms_per_batch"] == pytest.approx(1000 * 20 * 35)
+        plain = result["speed"]["plain fp32"]["ms_per_batch"]
+        assert figures["ratio"] == pytest.approx(plain / figures["ms_per_batch"])
+
+
+def check_generation(folder: Path) -> None:
+    result = measure("generation", "--samples", "3", "--threads", "1", folder=folder)
+    assert own_fields(result) == {"seed", "model", "load_ms", "first_character_ms", "stream", "batch"}
+    assert result["machine"]["threads"] == 1
+    model = {"run": None, "vocab_size": 100, "hidden_size": 32, "num_layers": 1}
+    assert {name: result["model"][name] for name in model} == model
+    assert min(result["load_ms"], *result["first_character_ms"].values()) > 0
+    assert set(result["first_character_ms"]) == {"first_call", "later_calls"}
+    assert set(result["stream"]) == {
+        *("characters", "characters_per_second", "microseconds_at_the_beginning", "microseconds_at_the_end"),
+        *("end_to_beginning", "memory_growth_mb"),
+    }
+    assert result["stream"]["characters"] == 400
+    assert set(result["batch"]) == {"samples", "tokens_per_second"}
+    assert result["batch"]["samples"] == 3
+
+
+def check_large_text(folder: Path) -> None:
+    result = measure("large_text", "--size", "300KB", "--small", "50KB", folder=folder)
+    assert own_fields(result) == {"seed", "texts", "training_peak_difference_mb"}
+    small, large = result["texts"]
+    assert set(small) == {
+        *("size_mb", "train_part_mb", "tokens", "load_and_cut_seconds", "train_tokenizer_seconds"),
+        *("tokenise_cold_seconds", "tokenise_warm_seconds", "cold_mb_per_second", "warm_mb_per_second"),
+        *("tokenising_peak_mb", "training_peak_mb"),
+    }
+    assert [small["size_mb"], large["size_mb"]] == pytest.approx([0.05, 0.3], abs=1e-5)
+    for text in (small, large):
+        assert text["train_part_mb"] == pytest.approx(0.9 * text["size_mb"], rel=0.02)
+        assert 10 < text["tokenising_peak_mb"] < text["training_peak_mb"]  # training has torch in memory as well
+    difference = large["training_peak_mb"] - small["training_peak_mb"]
+    assert result["training_peak_difference_mb"] == pytest.approx(difference)
+
+
+CHECKS: dict[str, Callable[[Path], None]] = {
+    "char_lm": check_char_lm,
+    "generation": check_generation,
+    "large_text": check_large_text,
+    "word_lm": check_word_lm,
+    "word_lm_speed": check_word_lm_speed,
+}
+
+
+def test_every_benchmark_is_covered() -> None:
+    assert sorted(CHECKS) == BENCHMARKS
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_benchmark_runs_small(name: str, tmp_path: Path) -> None:
+    CHECKS[name](tmp_path)
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_help_says_what_it_is_and_takes(name: str, tmp_path: Path) -> None:
+    done = run(name, "--help", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for part in ("--json", "--smoke", "--seed"):
+        assert part in done.stdout
+    source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
+    assert source.splitlines()[0].strip('"') in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (["char_lm"], "--data is missing"),
+        (["generation", "--length", "10"], "--length 10 must be at least 4000"),
+        (["large_text", "--size", "much"], "'much' is no size"),
+        (["word_lm", "--sed", "1"], "unrecognized arguments"),
+    ],
+)
+def test_a_wrong_call_is_refused(call: list[str], message: str, tmp_path: Path) -> None:
+    done = run(*call, folder=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_training_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
+    done = run("char_lm", "--smoke", "--", "--hidden-size", "0", folder=tmp_path)
+    assert done.returncode == 1
+    assert "--hidden-size 0 must be at least 1" in done.stderr
+    assert "failed with exit code 2" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.fixture(scope="module")
+def common() -> ModuleType:
+    specification = importlib.util.spec_from_file_location("benchmarks_common", FOLDER / "_common.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def test_sizes_are_read(common: ModuleType) -> None:
+    sizes = {"1GB": 10**9, "10MB": 10**7, "1.5 kb": 1500, "7": 7}
+    assert {text: common.parse_size(text) for text in sizes} == sizes
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1MB", "1TB", "0MB"])
+def test_what_is_no_size_is_refused(text: str, common: ModuleType) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="no size"):
+        common.parse_size(text)
+
+
+def test_a_table_is_laid_out_in_columns(common: ModuleType) -> None:
+    table = common.format_table(["name", "n", "value"], [["a", 12345, 0.123456], ["long name", None, 123456.7]])
+    assert table.splitlines() == [
+        "name            n    value",
+        "a          12,345   0.1235",
+        "long name       -  123,457",
+    ]
+
+
+def test_generated_text_is_as_long_as_asked_and_repeats(common: ModuleType, seed: int) -> None:
+    text = common.generated_text(5000, seed)
+    assert len(text) == 5000
+    assert text == common.generated_text(5000, seed)
+    assert text != common.generated_text(5000, seed + 1)
+    words = text.replace(".\n", " ").split()
+    counts = sorted((words.count(word) for word in set(words)), reverse=True)
+    assert counts[0] > 5 * counts[len(counts) // 2]  # frequent words and rare ones
