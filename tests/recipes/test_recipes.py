@@ -7,6 +7,7 @@ import dataclasses
 import importlib.util
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from safetensors.torch import load_file
 
 import nlp_lstm
 from nlp_lstm.cli import main
+from nlp_lstm.cli._config_file import read_config_file
 from nlp_lstm.cli._settings import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,10 +185,21 @@ def test_a_wrong_call_leaves_no_folder(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_config_file_fits_a_recipe(capsys: pytest.CaptureFixture[str]) -> None:
-    fitting = set()
+def test_every_config_file_holds_differences_from_the_recipe_that_it_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def settings(*arguments: str) -> dict[str, Any]:
+        assert main(["train", *arguments, "--print-config"]) == 0, capsys.readouterr().err
+        (tmp_path / "printed.yaml").write_text(capsys.readouterr().out, encoding="utf-8")
+        return read_config_file(tmp_path / "printed.yaml")
+
+    fitting = []
     for file in CONFIGS:
-        for name in RECIPES:
-            if main(["train", name, "--config", str(file), "--print-config"]) == 0:
-                fitting.add(file)
-    assert fitting == set(CONFIGS), capsys.readouterr().err
+        named = re.match(r"# (\w+)", file.read_text(encoding="utf-8"))
+        assert named is not None, f"the first line of {file} is a comment that starts with the recipe's name"
+        defaults, chosen = settings(named[1]), settings(named[1], "--config", str(file))
+        given = read_config_file(file)
+        assert {name for name in given if chosen[name] == defaults[name]} == set(), file
+        assert {name for name in chosen if chosen[name] != defaults[name]} == set(given), file
+        fitting.append(file)
+    assert len(fitting) == len(CONFIGS) == len(list((ROOT / "recipes" / "configs").glob("*.*")))
