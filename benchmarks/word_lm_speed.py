@@ -2,7 +2,8 @@
 
 The model is that of pytorch/examples, word_language_model: two LSTM layers of 200, output tied to the embedding,
 dropout 0.2, 20 rows of text, 35 steps back in time, plain SGD with gradients clipped at 0.25. The plain version makes
-all logits and calls F.cross_entropy; ours runs LanguageModel.loss and the optimiser step of nlp_lstm.fit. They take
+all logits and calls F.cross_entropy; ours runs LanguageModel.loss; both take the same clipped step of
+torch.optim.SGD. They take
 turns in one process, on the same token ids. Before that, with equal weights and without dropout, losses and gradients
 in fp32 are compared; where they differ by more than rounding, the exit code is 1. (With dropout they cannot be equal:
 ours keeps one mask for all steps of a batch.)
@@ -189,7 +190,7 @@ def read_batches(arguments: argparse.Namespace, count: int) -> tuple[int, list[B
         source = nl.load_text(nl.DataOptions(arguments.data)).split("train")
         tokenizer = nl.train_tokenizer("word", source, pretokenized=True)
         vocab_size, ids = tokenizer.vocab_size, nl.tokenize(source, tokenizer).ids
-    stream = nl.stream_batches(ids, ROWS, STEPS)
+    stream = nl.TokenStream(ids, ROWS, STEPS)
     if len(stream) <= count and arguments.data is not None:
         raise SystemExit(f"{arguments.data} has {len(stream)} batches of {ROWS} x {STEPS}; {count + 1} are needed.")
     return vocab_size, [(batch.inputs, batch.targets) for batch, _ in zip(stream, range(count), strict=False)]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from nlp_lstm.data import DataOptions as DataOptions
     from nlp_lstm.data import TokenStream as TokenStream
     from nlp_lstm.data import load_text as load_text
-    from nlp_lstm.data import stream_batches as stream_batches
     from nlp_lstm.data import tokenize as tokenize
+    from nlp_lstm.data import tokenize_splits as tokenize_splits
     from nlp_lstm.decoding import SamplingOptions as SamplingOptions
     from nlp_lstm.errors import DataError as DataError
     from nlp_lstm.errors import NlpLstmError as NlpLstmError
@@ -76,8 +76,8 @@ _FOLDER_OF: dict[str, str] = {
     "DataOptions": "data",
     "TokenStream": "data",
     "load_text": "data",
-    "stream_batches": "data",
     "tokenize": "data",
+    "tokenize_splits": "data",
     "SamplingOptions": "decoding",
     "LanguageModelScores": "evaluation",
     "Score": "evaluation",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal, get_args, get_origin, get_type_hints
 
 
 class NlpLstmError(Exception):
@@ -39,6 +40,14 @@ class TrainingError(NlpLstmError):
 
 class ShapeError(NlpLstmError, ValueError):
     """A tensor does not fit the layer it was given to; the message speaks of features, batch and time."""
+
+
+def require_choices(options: object) -> None:
+    """Raise UsageError where a field of a dataclass whose type is a Literal holds anything else."""
+    for name, hint in get_type_hints(type(options)).items():
+        given = getattr(options, name)
+        if get_origin(hint) is Literal and given not in get_args(hint):
+            raise unknown_name("--" + name.replace("_", "-"), str(given), get_args(hint))
 
 
 def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> UsageError:

@@ -40,16 +40,17 @@ def main(config: Config) -> Path:
     """Train, evaluate and save; print the scores and a sample; return the run folder."""
     run = nl.start_run(__file__, config)
     data = nl.load_text(config.data)
+    run.announce(data)
     options = {"min_frequency": config.min_frequency, "pretokenized": config.pretokenized}
     if run.resumed:
         tokenizer = nl.load_tokenizer(run.folder)
     else:
         tokenizer = nl.train_tokenizer("word", data.split("train"), config.vocab_size, **options)
-    train, valid = (nl.tokenize(data.split(name), tokenizer) for name in ("train", "valid"))
+    texts = nl.tokenize_splits(data, tokenizer)
     task = nl.LanguageModeling(nl.LanguageModel(tokenizer.vocab_size, config.model), tokenizer, run.config)
-    objective = nl.LanguageModelObjective(task.model, train, valid, run, config.sequence_length)
+    objective = nl.LanguageModelObjective(task.model, texts["train"], texts["valid"], run, config.sequence_length)
     result = nl.fit(objective, task, run)
-    nl.report(run, task, data, result)
+    nl.report(run, task, data, texts, result)
     return run.folder
 
 

@@ -94,7 +94,7 @@ def check_char_lm(folder: Path) -> None:
     assert result["summary"][0]["config"] == "small"
     assert result["summary"][0]["nats_per_character"]["deviation"] == pytest.approx(abs(first - second) / math.sqrt(2))
     for one in result["runs"]:
-        assert one["tokens"] == 2000 - 1  # a tenth of the generated text; its first character is not scored
+        assert one["tokens"] == 2000  # a tenth of the generated text
         assert one["nats_per_character"] == pytest.approx(math.log(one["perplexity"]), rel=1e-5)
         assert one["characters_per_second"] == pytest.approx(one["tokens_per_second"], rel=1e-5)
         settings = json.loads((runs / f"char_lm-small-seed{one['seed']}" / "config.json").read_text(encoding="utf-8"))

@@ -56,8 +56,12 @@ def _data_options(options: dict[str, Any]) -> Any:
     from nlp_lstm.data import DataOptions
 
     if Path(options["data"]).is_file() and not {"valid_fraction", "test_fraction"} & given.keys():
-        given |= {"valid_fraction": 0.0, "test_fraction": 1.0}  # a file that one names here is all there to be scored
-    return DataOptions(data=options["data"], held_out_limit=0, **given)
+        given |= {
+            "valid_fraction": 0.0,
+            "test_fraction": 1.0,
+            "held_out_limit": 0,
+        }  # a file that one names here is all there to be scored
+    return DataOptions(data=options["data"], **given)
 
 
 def _print_notes(data: Any) -> None:

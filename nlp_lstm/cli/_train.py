@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from nlp_lstm.cli._options import check_values, new_parser, parse, placeholder
 from nlp_lstm.cli._recipe_files import find_recipe, load_recipe, summary
 from nlp_lstm.cli._settings import Setting, build_config, settings_of
 from nlp_lstm.errors import UsageError
+from nlp_lstm.training import BUDGETS
 
 _HELP = """usage: nlp-lstm train RECIPE|FILE.py [options]
 
@@ -76,7 +78,10 @@ def _default_of(setting: Setting) -> str:
 def _layered_values(
     parser: jsonargparse.ArgumentParser, arguments: list[str], recipe: ModuleType, file: Path, settings: list[Setting]
 ) -> dict[str, Any]:
-    """Defaults < --smoke < --config < flags, each layer becoming the defaults of the next."""
+    """Defaults < --smoke < --config < flags, each layer becoming the defaults of the next.
+
+    A layer that names a budget (of time, steps or epochs) replaces the budgets of the layers below it.
+    """
     given = parse(parser, arguments)
     names = [setting.name for setting in settings]
     if given["smoke"]:
@@ -86,10 +91,17 @@ def _layered_values(
                 f"{file.name} has no SMOKE settings for --smoke. Add SMOKE = {{'max_steps': 5}} or the like."
             )
         require_known(smoke, names, f"SMOKE in {file.name}")
-        parser.set_defaults(check_values(parser, smoke, f"SMOKE in {file.name}"))
+        parser.set_defaults(_no_other_budget(smoke, names) | check_values(parser, smoke, f"SMOKE in {file.name}"))
     if given["config"] is not None:
         config_file = find_config_file(given["config"], file)
         loaded = read_config_file(config_file)
         require_known(loaded, names, str(config_file))
-        parser.set_defaults(check_values(parser, loaded, str(config_file)))
+        parser.set_defaults(_no_other_budget(loaded, names) | check_values(parser, loaded, str(config_file)))
+    flags = {argument.partition("=")[0].lstrip("-").replace("-", "_") for argument in arguments if argument[:2] == "--"}
+    parser.set_defaults(_no_other_budget(flags, names))
     return parse(parser, arguments)
+
+
+def _no_other_budget(layer: Iterable[str], names: list[str]) -> dict[str, None]:
+    """The defaults that take back all budgets of the recipe, where a layer names one."""
+    return dict.fromkeys(set(BUDGETS) & set(names)) if set(BUDGETS) & set(layer) else {}

@@ -35,6 +35,12 @@ def load_text(options: DataOptions) -> TextData:
     return TextData(train, valid, test, description, notes + cut_notes)
 
 
+def lasting_name(data: str) -> str:
+    """Give the name under which `load_text` finds the same data from any folder: a path becomes an absolute one."""
+    path = Path(data).expanduser()
+    return data if data in BUILT_IN or not _is_local(path) else str(path.resolve())
+
+
 def _find(options: DataOptions) -> tuple[dict[str, TextSource], str, list[str]]:
     data = options.data
     if data in BUILT_IN:

@@ -23,7 +23,6 @@ class DataOptions:
             `owner/name:configuration`).
         text_field: The column that holds the text, in formats that have columns. By default `text`, `sentence` or
             `content`, or else the only column of strings.
-        label_field: The column that holds the label; only classification reads it.
         valid_fraction: The share held out for validation where the data does not come split.
         test_fraction: The share held out for the test where the data does not come split.
         held_out_limit: The most characters (of plain text) or records to hold out for each of the two; 0 is no limit.
@@ -34,7 +33,6 @@ class DataOptions:
 
     data: str
     text_field: str | None = None
-    label_field: str | None = None
     valid_fraction: float = 0.05
     test_fraction: float = 0.05
     held_out_limit: int = 1_000_000

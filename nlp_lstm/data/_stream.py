@@ -114,8 +114,3 @@ class TokenStream:
         first = step * self.sequence_length
         time = np.arange(first, min(first + self.sequence_length, self._width), dtype=np.int64)
         return self._firsts + time
-
-
-def stream_batches(ids: Ids, batch_size: int, sequence_length: int, context: int = 0) -> TokenStream:
-    """Lay token ids out for truncated back-propagation through time; see `TokenStream`."""
-    return TokenStream(ids, batch_size, sequence_length, context)

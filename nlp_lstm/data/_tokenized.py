@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from nlp_lstm.data._cache import TokenCache
 from nlp_lstm.data._counts import TextCounts, count_text
-from nlp_lstm.data._source import TextSource
+from nlp_lstm.data._source import TextData, TextSource
 from nlp_lstm.errors import DataError, TokenizerError
 
 if TYPE_CHECKING:
@@ -75,6 +75,19 @@ def tokenize(
         progress(counts.bytes)
     ids, unknown = entry
     return TokenizedText(ids, counts.characters, counts.bytes, counts.words, unknown, tokenizer.vocab_size, counts.sha)
+
+
+def tokenize_splits(data: TextData, tokenizer: Tokenizer) -> dict[str, TokenizedText]:
+    """Tokenize every split that the data has; all of them before training, so that a fault in the last shows now.
+
+    Raises DataError where there is no train or valid split, or where one has fewer than two tokens.
+    """
+    names = ["train", "valid", *(["test"] if data.test is not None else [])]
+    texts = {name: tokenize(data.split(name), tokenizer) for name in names}
+    for name, text in texts.items():
+        if len(text) < 2:
+            raise DataError(f"The {name} split has {len(text)} token; at least 2 are needed. Give more text.")
+    return texts
 
 
 def _encoded(

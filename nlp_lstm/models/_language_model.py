@@ -14,10 +14,6 @@ from nlp_lstm.models._initialization import initialize_recurrent
 from nlp_lstm.models._options import LanguageModelOptions
 from nlp_lstm.models._output import AdaptiveOutput, FullOutput, SampledOutput
 
-_TIED_SCALE = 0.1
-"""Standard deviation of a tied embedding at the start. Rows of output weights must be small; what enters a recurrent
-layer learns several times faster at variance 1, so that a tied table is divided by this on its way in."""
-
 ModelState = tuple[Tensor | State, ...]
 """One state a layer, each as the recurrent layer gives it."""
 
@@ -57,7 +53,7 @@ class LanguageModel(nn.Module):
 
     def _initialize(self) -> None:
         options = self.options
-        nn.init.normal_(self.embedding, std=_TIED_SCALE if options.tied else 1.0)
+        nn.init.normal_(self.embedding, std=0.1 if options.tied else 1.0)
         for layer in self.layers:
             initialize_recurrent(layer, options.recurrent_initialization, options.forget_bias)
 
@@ -71,7 +67,7 @@ class LanguageModel(nn.Module):
         if ids.dim() != 2:
             raise ShapeError(f"The token ids have the shape {tuple(ids.shape)}; give (batch, time).")
         x = embed(ids, self.embedding, self.options.embedding_dropout, self.training)
-        x = self.input_dropout(x / _TIED_SCALE if self.options.tied else x)
+        x = self.input_dropout(x)
         before: ModelState | tuple[None, ...] = (None,) * len(self.layers) if state is None else state
         after = []
         for index, (layer, start) in enumerate(zip(self.layers, before, strict=True)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nlp_lstm.errors import UsageError
+from nlp_lstm.errors import UsageError, require_choices
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class LanguageModelOptions:
 
     def __post_init__(self) -> None:
         """Refuse sizes and shares out of range, and a tied adaptive output."""
+        require_choices(self)
         sizes = {"--embedding-size": self.embedding_size, "--hidden-size": self.hidden_size}
         sizes |= {"--num-layers": self.num_layers, "--output-samples": self.output_samples}
         faults = [f"{flag} {value} must be at least 1." for flag, value in sizes.items() if value < 1]

@@ -54,7 +54,7 @@ class SampledOutput(FullOutput):
 
 
 class AdaptiveOutput(nn.Module):
-    """Adaptive softmax (Grave et al. 2017): ids must be sorted by frequency, as the tokenizers sort them."""
+    """Adaptive softmax (Grave et al. 2017): low ids must be frequent, as word and character tokenizers make them."""
 
     def __init__(self, vocab_size: int, size: int) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ from torch import Tensor
 from nlp_lstm.models._cross_entropy import IGNORED, cross_entropy
 
 ALWAYS = 2_000
-"""Ids below this are never left out: tokenizers give low ids to frequent words, which hold most of the mass."""
+"""Ids below this are never left out: word tokenizers give low ids to frequent words, which hold most of the mass."""
 
 
 def choose_candidates(targets: Tensor, vocab_size: int, samples: int) -> tuple[Tensor, Tensor]:

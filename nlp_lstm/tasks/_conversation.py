@@ -18,8 +18,22 @@ _READ_AT_ONCE = 4096
 
 
 def start_ids(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """Encode a prompt; an empty one becomes a line end, after which a text may begin."""
-    return tokenizer.encode(prompt) or tokenizer.encode("\n")
+    """Encode a prompt; an empty one becomes what a text begins after: a line end, or in its stead the end of a text."""
+    ids = tokenizer.encode(prompt) or tokenizer.encode("\n")
+    return [tokenizer.eos_id] if not prompt and tokenizer.unk_id in ids else ids
+
+
+def read(tokenizer: Tokenizer, ids: list[int]) -> str:
+    """Decode what a model wrote; where it ended a record (of csv, jsonl and the like), a line ends."""
+    if tokenizer.line_end_is_eos:
+        return tokenizer.decode(ids)
+    parts: list[list[int]] = [[]]
+    for one in ids:
+        if one == tokenizer.eos_id:
+            parts.append([])
+        else:
+            parts[-1].append(one)
+    return "\n".join(tokenizer.decode(part) for part in parts)
 
 
 class Continuation:
@@ -114,7 +128,8 @@ class Conversation:
         for token in islice(text.tokens(options, seed), max_tokens):
             identifier = int(token)
             text.history.append(identifier)
-            piece = decoder.feed(identifier)
+            ends = identifier == self._tokenizer.eos_id and not self._tokenizer.line_end_is_eos
+            piece = decoder.flush() + "\n" if ends else decoder.feed(identifier)
             if piece:
                 yield piece
         rest = decoder.flush()

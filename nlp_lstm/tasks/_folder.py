@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,9 @@ def checked_file(folder: Path, name: str, largest: int | None = None) -> Path:
     """Return the path of a plain file in a run folder; a missing one, a link outside or a huge one is refused."""
     path = folder / name
     if not path.exists():
-        raise RunFolderError(f"{folder} is no whole run: {name} is missing. Restore it, or train again.")
+        raise RunFolderError(
+            f"{folder} is no whole run: {name} is missing. Go on training it (--resume), or train anew."
+        )
     if not path.resolve().is_relative_to(folder.resolve()):
         raise RunFolderError(f"{path} is a link that leads out of the run folder; it is not read. Copy the file there.")
     status = path.stat()
@@ -94,22 +98,33 @@ def checked_file(folder: Path, name: str, largest: int | None = None) -> Path:
     return path
 
 
-def read_weights(folder: Path, model: nn.Module) -> None:
-    """Load model.safetensors into the model, or raise RunFolderError that names what does not fit.
+def compare_weights(folder: Path, model: nn.Module) -> None:
+    """Hold the header of model.safetensors against a model, or raise RunFolderError that names what does not fit.
 
-    The header is read and compared before any tensor, so that a hostile file cannot ask for memory.
+    The model may be on the meta device: nothing is allocated, so that a hostile folder cannot ask for memory.
     """
     path = checked_file(folder, "model.safetensors")
     with path.open("rb") as file:
         start = file.read(2)
     if start[:1] == b"\x80" or start == b"PK":
         raise RunFolderError(f"{path} is a pickle, which can run code when loaded; it is refused. Train again.")
-    parameters = dict(model.named_parameters())
+    with _opened(path) as file:
+        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+    _compare(path, found, dict(model.named_parameters()))
+
+
+def read_weights(folder: Path, model: nn.Module) -> None:
+    """Load model.safetensors, which `compare_weights` has passed, into the model."""
+    with _opened(folder / "model.safetensors") as file, torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(file.get_tensor(name))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
-        with safe_open(path, framework="pt") as file, torch.no_grad():
-            _compare(path, {name: file.get_slice(name).get_shape() for name in file.keys()}, parameters)  # noqa: SIM118
-            for name, parameter in parameters.items():
-                parameter.copy_(file.get_tensor(name))
+        with safe_open(path, framework="pt") as file:
+            yield file
     except (SafetensorError, OSError, ValueError) as error:
         raise RunFolderError(f"{path} is damaged or cut short ({error}). Restore it, or train again.") from None
 

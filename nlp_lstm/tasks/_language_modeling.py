@@ -16,7 +16,7 @@ from nlp_lstm.decoding import SamplingOptions
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.evaluation import LanguageModelScores, language_model_scores
 from nlp_lstm.models import IGNORED, LanguageModel, ModelState
-from nlp_lstm.tasks._conversation import Continuation, Conversation, start_ids
+from nlp_lstm.tasks._conversation import Continuation, Conversation, read, start_ids
 from nlp_lstm.tasks._folder import write_description, write_weights
 from nlp_lstm.tokenization import Tokenizer
 
@@ -97,31 +97,34 @@ class LanguageModeling:
         if max_tokens < 1 or samples < 1:
             raise UsageError(f"--max-tokens {max_tokens} and --samples {samples} must both be at least 1.")
         ids = Continuation(self.model, start_ids(self.tokenizer, prompt), samples).take(max_tokens, options, seed)
-        return [self.tokenizer.decode(row) for row in ids.tolist()]
+        return [read(self.tokenizer, row) for row in ids.tolist()]
 
     def evaluate(self, data: DataOptions | None = None, split: str = "test") -> LanguageModelScores:
         """Score a split of `data`, or of the data that the run was trained on, in nats, perplexity and bits.
 
         The text is read in up to 32 rows side by side; each carries its state from end to end and starts on the 256
-        tokens before it, which are read and not scored. The first token of the text has no context and is not scored.
+        tokens before it, which are read and not scored. The text itself starts after a line end.
         Raises DataError where the split is missing.
         """
         if data is None:
-            if "data" not in self.config:
-                raise DataError("The run does not say what data it was trained on. Name some with --data.")
-            data = DataOptions(**self.config["data"])
+            data = self._own_data()
         return self.score(tokenize(load_text(data).split(split), self.tokenizer))
+
+    def _own_data(self) -> DataOptions:
+        try:
+            return DataOptions(**self.config["data"])
+        except (KeyError, TypeError):
+            raise DataError("The run does not say what data it was trained on. Name some with --data.") from None
 
     def score(self, text: TokenizedText) -> LanguageModelScores:
         """Score a tokenized text; see `evaluate`."""
         losses = self.token_losses(text)
-        first = self.tokenizer.decode([int(text.ids[0])])
         rows = _rows(len(text))
         policy = f"carried, {rows} rows" + (f" warmed up on {_EVALUATION_CONTEXT} tokens" if rows > 1 else "")
         return language_model_scores(
             losses,
-            characters=text.characters - len(first),
-            bytes=text.bytes - len(first.encode("utf-8", "replace")),
+            characters=text.characters,
+            bytes=text.bytes,
             words=text.words,
             unknown=text.unknown,
             state_policy=policy,
@@ -133,11 +136,10 @@ class LanguageModeling:
         )
 
     def token_losses(self, text: TokenizedText) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Nats of every token but the first, in the order of the text, in fp32."""
-        if len(text) < 2:
-            raise DataError("The text to score has fewer than two tokens. Give more text.")
+        """Nats of every token, in the order of the text, in fp32."""
         rows = _rows(len(text))
-        stream = TokenStream(text.ids, rows, _EVALUATION_LENGTH, context=_EVALUATION_CONTEXT)
+        ids = np.concatenate([np.array(start_ids(self.tokenizer, "")[-1:], dtype=text.ids.dtype), text.ids])
+        stream = TokenStream(ids, rows, _EVALUATION_LENGTH, context=_EVALUATION_CONTEXT)
         training = self.model.training
         self.model.eval()
         losses, scored = [], []

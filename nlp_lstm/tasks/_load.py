@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -12,10 +11,10 @@ import torch
 
 from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import LanguageModel, LanguageModelOptions, choose_device
-from nlp_lstm.tasks._folder import read_config, read_tokenizer, read_weights
+from nlp_lstm.tasks._folder import compare_weights, read_config, read_tokenizer, read_weights
 from nlp_lstm.tasks._language_modeling import LanguageModeling
 
-_MOST_PARAMETERS = 20_000_000_000
+_MOST_LAYERS = 1000
 
 
 def load(folder: str | Path, device: str = "auto") -> LanguageModeling:
@@ -26,7 +25,7 @@ def load(folder: str | Path, device: str = "auto") -> LanguageModeling:
     """
     path = Path(folder)
     config = read_config(path)
-    if config["task"] not in _LOADERS:
+    if config["task"] not in tuple(_LOADERS):
         raise RunFolderError(f"{path / 'config.json'} names the task {config['task']!r}; known: {', '.join(_LOADERS)}.")
     return _LOADERS[config["task"]](path, config, choose_device(device))
 
@@ -44,14 +43,15 @@ def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.de
             else f"vocab_size {vocab_size!r} for {tokenizer.vocab_size}"
         )
         raise RunFolderError(f"{path / 'config.json'} does not fit: {fault}. Restore the folder, or train again.")
+    if settings.get("num_layers", 1) not in range(1, _MOST_LAYERS + 1):
+        raise RunFolderError(f"{path / 'config.json'} describes no model: num_layers {settings['num_layers']!r}.")
     try:
         options = LanguageModelOptions(**settings)
         with torch.device("meta"):
             model = LanguageModel(tokenizer.vocab_size, options)
     except (NlpLstmError, TypeError, ValueError, RuntimeError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no model: {error}") from None
-    if sum(math.prod(parameter.shape) for parameter in model.parameters()) > _MOST_PARAMETERS:
-        raise RunFolderError(f"{path / 'config.json'} describes a model too large to be one of ours. It is not loaded.")
+    compare_weights(path, model)
     model = model.to_empty(device="cpu")
     model.tie()
     read_weights(path, model)

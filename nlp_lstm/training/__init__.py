@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from nlp_lstm._lazy import lazy_names
-from nlp_lstm.training._options import TrainingOptions
+from nlp_lstm.training._options import BUDGETS, TrainingOptions
 
 if TYPE_CHECKING:
     from nlp_lstm.training._fit import FitResult, fit
@@ -11,7 +11,17 @@ if TYPE_CHECKING:
     from nlp_lstm.training._report import report
     from nlp_lstm.training._run import Run, start_run
 
-__all__ = ["FitResult", "LanguageModelObjective", "Objective", "Run", "TrainingOptions", "fit", "report", "start_run"]
+__all__ = [
+    "BUDGETS",
+    "FitResult",
+    "LanguageModelObjective",
+    "Objective",
+    "Run",
+    "TrainingOptions",
+    "fit",
+    "report",
+    "start_run",
+]
 
 __getattr__ = lazy_names(
     __name__,

@@ -95,16 +95,15 @@ class _Trainer:
         saved = time.perf_counter()
         while self.spent() < 1 and not self._stalled():
             self._timed_step(batches)
-            if self._due() > self.validations:
+            validated = self._due() > self.validations
+            if validated:
                 self._validate()
-            if interrupt.signal is not None:
-                self._checkpoint()
-                say(f"Stopped at step {self.step:,}; saved. To go on: {self.run.resume_command}")
-                raise KeyboardInterrupt
-            if time.perf_counter() - saved >= every:
+            if validated or interrupt.signal is not None or time.perf_counter() - saved >= every:
                 self._checkpoint()
                 saved = time.perf_counter()
-        self._checkpoint()
+            if interrupt.signal is not None:
+                say(f"Stopped at step {self.step:,}; saved. To go on: {self.run.resume_command}")
+                raise KeyboardInterrupt
 
     def _due(self) -> int:
         """How many validations belong to the share of the budget that is spent."""
@@ -130,13 +129,16 @@ class _Trainer:
         group_of_batches = [next(batches) for _ in range(self.options.accumulate)]
         counts = [self.objective.count(batch) for batch in group_of_batches]
         scale = 1 / max(1, sum(counts))
+        losses: list[Tensor] = []
         for batch in group_of_batches:
             loss, self.carry = self.objective.loss(batch, self.carry, scale)
             loss.backward()
-            value = loss.detach()
-            self.total = value if self.total is None else self.total + value
+            losses.append(loss.detach())
         if self.options.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.objective.model.parameters(), self.options.clip_norm)
+            norm = torch.nn.utils.clip_grad_norm_(self.objective.model.parameters(), self.options.clip_norm)
+            losses.append(0 * norm)  # a gradient that is not finite makes the loss so, and is found out
+        value = torch.stack(losses).sum()
+        self.total = value if self.total is None else self.total + value
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
@@ -197,6 +199,7 @@ class _Trainer:
             self._validate()
         for kept, parameter in zip(self.best_weights, self.objective.model.parameters(), strict=True):
             parameter.copy_(kept)
+        self.task.save_weights(self.run.folder)
         self.objective.model.eval()
         return FitResult(self.step, self.elapsed, self.items, self.best)
 

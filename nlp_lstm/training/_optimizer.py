@@ -60,8 +60,13 @@ def build_optimizer(model: nn.Module, options: TrainingOptions) -> Optimizers:
     if not matrices:
         return Optimizers(adamw)
     # Three of the five usual Newton-Schulz steps: the same loss for less time, measured on character models.
-    settings = {"weight_decay": options.weight_decay, "ns_steps": 3, "adjust_lr_fn": "match_rms_adamw"}
-    muon = optim.Muon(matrices, lr=options.learning_rate, **settings)
+    muon = optim.Muon(
+        matrices,
+        lr=options.learning_rate,
+        weight_decay=options.weight_decay,
+        ns_steps=3,
+        adjust_lr_fn="match_rms_adamw",
+    )
     return Optimizers(muon, adamw)
 
 

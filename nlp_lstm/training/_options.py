@@ -7,7 +7,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nlp_lstm.errors import UsageError
+from nlp_lstm.errors import UsageError, require_choices
+
+BUDGETS = ("max_time", "max_steps", "max_epochs")
+"""The fields that say when training ends; on the command line, naming one replaces the recipe's."""
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -86,6 +89,7 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         """Refuse settings that cannot work, all of them in one message that names the flags."""
+        require_choices(self)
         faults = [message for message in self._faults() if message]
         if faults:
             raise UsageError(" ".join(faults))

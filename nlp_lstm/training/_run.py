@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from nlp_lstm import __version__
+from nlp_lstm.data import TextData, lasting_name
 from nlp_lstm.models import choose_device, choose_precision
 from nlp_lstm.tasks import write_text
 from nlp_lstm.training._command import command_of, resume_command
@@ -34,7 +35,7 @@ class Run:
         settings = asdict(config)
         self.config: dict[str, Any] = {"recipe": self.recipe, "config": settings, "seed": self.options.seed}
         if isinstance(settings.get("data"), dict):
-            self.config["data"] = _lasting(settings["data"])
+            self.config["data"] = {**settings["data"], "data": lasting_name(settings["data"]["data"])}
         self.config["command"] = command_of(recipe, config)
         if self.resumed:
             self.folder = folder_to_resume(self.recipe, self.options.run)
@@ -69,6 +70,11 @@ class Run:
         """What the user types to go on with this run when it was stopped."""
         return resume_command(*self._called, self.folder)
 
+    def announce(self, data: TextData) -> None:
+        """Say on stderr what is trained on, how it was cut, and what was left out."""
+        for line in (data.description, *data.notes):
+            say(line)
+
     def create(self) -> None:
         """Make the folder, now that there is something to write; RunFolderError where that cannot be."""
         if not self.resumed:
@@ -91,7 +97,7 @@ class Run:
 def start_run(recipe: str, config: Any) -> Run:
     """Begin a run of the recipe in the file `recipe` with its Config, whose field `training` is TrainingOptions.
 
-    Chooses the folder (or finds that of a run to resume), seeds every generator, and chooses device, precision and
+    Chooses the folder (or finds that of a run to resume), seeds torch, and chooses device, precision and
     threads. Nothing is written yet. Raises RunFolderError where the folder holds another run or cannot be written,
     UsageError where nothing is there to resume or the run to resume had other settings.
     """
@@ -101,15 +107,6 @@ def start_run(recipe: str, config: Any) -> Run:
 def say(text: str) -> None:
     """Print a note for people: on stderr, since stdout carries results alone."""
     print(text, file=sys.stderr, flush=True)
-
-
-def _lasting(data: dict[str, Any]) -> dict[str, Any]:
-    # A path relative to the folder of today's command would be lost tomorrow.
-    path = Path(data["data"]).expanduser()
-    try:
-        return {**data, "data": str(path.resolve())} if path.exists() else data
-    except OSError:  # whoever loads the data says what is wrong with the path
-        return data
 
 
 def _is_until(line: str, step: int) -> bool:

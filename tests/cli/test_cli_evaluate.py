@@ -40,7 +40,7 @@ def test_other_data_and_its_notes(task: Any, capsys: pytest.CaptureFixture[str])
 def test_fractions_that_are_left_out_keep_their_defaults(task: Any) -> None:
     assert main(["evaluate", "run", "--data", "my_folder"]) == 0
     ((data, _),) = task.evaluated
-    assert data == type(data)(data="my_folder", held_out_limit=0)
+    assert data == type(data)(data="my_folder")
 
 
 def test_a_file_is_scored_whole_unless_a_fraction_is_given(task: Any, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from nlp_lstm.errors import UsageError
 
 
 def test_options_survive_a_round_trip_through_plain_values():
-    options = DataOptions("pydoc", text_field="body", label_field="y", valid_fraction=0.2, test_fraction=0.0)
+    options = DataOptions("pydoc", text_field="body", valid_fraction=0.2, test_fraction=0.0)
     assert DataOptions(**dataclasses.asdict(options)) == options
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_lstm.data import StreamBatch, TokenStream, stream_batches
+from nlp_lstm.data import StreamBatch, TokenStream
 from nlp_lstm.errors import DataError, UsageError
 
 sizes = st.tuples(st.integers(2, 200), st.integers(1, 30), st.integers(1, 20), st.integers(0, 25))
@@ -28,7 +28,7 @@ def rows_of(stream: TokenStream) -> list[list[tuple[int, int]]]:
 def test_every_pair_of_the_text_is_scored_once_and_in_order(size: tuple[int, int, int, int]):
     tokens, batch_size, length, context = size
     ids = np.arange(1, tokens + 1, dtype=np.uint16)
-    rows = rows_of(stream_batches(ids, batch_size, length, context))
+    rows = rows_of(TokenStream(ids, batch_size, length, context))
     scored = [pair for row in rows for pair in row if pair[1] != -100]
     assert scored == list(zip(ids.tolist(), ids[1:].tolist(), strict=False))
     assert len(rows) == min(batch_size, tokens - 1)
@@ -41,7 +41,7 @@ def test_every_pair_of_the_text_is_scored_once_and_in_order(size: tuple[int, int
 def test_rows_start_earlier_by_the_context_and_go_on_without_a_gap(size: tuple[int, int, int, int]):
     tokens, batch_size, length, context = size
     ids = np.arange(1, tokens + 1, dtype=np.uint16)
-    for row in rows_of(stream_batches(ids, batch_size, length, context)):
+    for row in rows_of(TokenStream(ids, batch_size, length, context)):
         inputs = [token for token, _ in row]
         used = max(index for index, (_, target) in enumerate(row) if target != -100) + 1
         assert inputs[:used] == list(range(inputs[0], inputs[0] + used))
@@ -56,7 +56,7 @@ def test_rows_start_earlier_by_the_context_and_go_on_without_a_gap(size: tuple[i
 def test_any_step_can_be_asked_for_alone(size: tuple[int, int, int, int]):
     tokens, batch_size, length, context = size
     ids = np.random.default_rng(tokens).integers(0, 50, tokens)
-    stream = stream_batches(ids, batch_size, length, context)
+    stream = TokenStream(ids, batch_size, length, context)
     batches = list(stream)
     assert len(stream) == len(batches)
     for step in reversed(range(len(stream))):
@@ -74,7 +74,7 @@ def test_any_step_can_be_asked_for_alone(size: tuple[int, int, int, int]):
 def test_positions_put_the_targets_back_in_the_order_of_the_text(size: tuple[int, int, int, int]):
     tokens, batch_size, length, context = size
     ids = np.random.default_rng(tokens).integers(0, 50, tokens)
-    stream = stream_batches(ids, batch_size, length, context)
+    stream = TokenStream(ids, batch_size, length, context)
     restored = np.full(tokens, -1)
     for step, batch in enumerate(stream):
         positions = stream.target_positions(step)
@@ -85,14 +85,14 @@ def test_positions_put_the_targets_back_in_the_order_of_the_text(size: tuple[int
 
 
 def test_a_small_example_by_hand():
-    batches = list(stream_batches(np.arange(10, 18, dtype=np.uint16), batch_size=2, sequence_length=3))
+    batches = list(TokenStream(np.arange(10, 18, dtype=np.uint16), batch_size=2, sequence_length=3))
     # 8 tokens have 7 targets: the rows are 10 11 12 and 13 14 15 16; the last step is 1 long.
     assert [batch.inputs.tolist() for batch in batches] == [[[10, 11, 12], [13, 14, 15]], [[0], [16]]]
     assert [batch.targets.tolist() for batch in batches] == [[[11, 12, 13], [14, 15, 16]], [[-100], [17]]]
 
 
 def test_a_small_example_with_context_by_hand():
-    (batch,) = stream_batches(np.arange(10, 15, dtype=np.int32), batch_size=2, sequence_length=9, context=1)
+    (batch,) = TokenStream(np.arange(10, 15, dtype=np.int32), batch_size=2, sequence_length=9, context=1)
     assert batch.inputs.tolist() == [[10, 11, 0], [11, 12, 13]]
     assert batch.targets.tolist() == [[11, 12, -100], [-100, 13, 14]]
 
@@ -100,7 +100,7 @@ def test_a_small_example_with_context_by_hand():
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.int64])
 def test_batches_are_torch_int64_and_own_their_memory(dtype: type):
     ids = np.array([40_000 if dtype is np.uint16 else 70_000, 1, 2], dtype)
-    batch = stream_batches(ids, 1, 5).batch(0)
+    batch = TokenStream(ids, 1, 5).batch(0)
     assert isinstance(batch, StreamBatch)
     assert batch.inputs.dtype == batch.targets.dtype == torch.int64
     assert batch.inputs[0, 0] == int(ids[0])
@@ -113,20 +113,20 @@ def test_only_what_a_step_needs_is_read(tmp_path):
     with path.open("wb") as file:
         file.truncate(200_000_000_000)  # a sparse file far larger than memory
     ids = np.memmap(path, np.uint16, mode="r")
-    stream = stream_batches(ids, 20, 35)
+    stream = TokenStream(ids, 20, 35)
     assert stream.batch(len(stream) // 2).inputs.shape == (20, 35)
 
 
 @pytest.mark.parametrize("step", [-1, 4])
 def test_a_step_that_is_not_there_is_an_index_error(step: int):
     with pytest.raises(IndexError, match=rf"steps 0 to 3; {step} was asked for"):
-        stream_batches(np.arange(9), 2, 1).batch(step)
+        TokenStream(np.arange(9), 2, 1).batch(step)
 
 
 @pytest.mark.parametrize("tokens", [0, 1])
 def test_two_tokens_are_the_least(tokens: int):
     with pytest.raises(DataError, match=f"has {tokens} tokens; at least 2 are needed"):
-        stream_batches(np.arange(tokens), 1, 1)
+        TokenStream(np.arange(tokens), 1, 1)
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_two_tokens_are_the_least(tokens: int):
 )
 def test_sizes_out_of_range_are_refused(arguments: tuple[int, int, int], message: str):
     with pytest.raises(UsageError, match=message):
-        stream_batches(np.arange(9), *arguments)
+        TokenStream(np.arange(9), *arguments)

@@ -301,7 +301,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, make_tokenizer, endi
         file.writelines(words + "\n" if ending == ".txt" else f'{{"text": "{words}"}}\n' for _ in range(repeats))
     tracemalloc.start()
     try:
-        source = load_text(DataOptions(str(path))).split("train")
+        source = load_text(DataOptions(str(path), held_out_limit=0)).split("train")
         tokenized = tokenize(source, make_tokenizer(), tmp_path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

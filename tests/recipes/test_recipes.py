@@ -80,7 +80,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Finish
         if name not in runs:
             recipe, taken = load(name), set()
             folder = tmp_path_factory.mktemp(name) / "run"
-            values = {**recipe.SMOKE, "run": str(folder), "threads": 1}
+            values = {**recipe.SMOKE, "run": str(folder), "threads": 1, "max_time": None}
             config = with_values(recipe.Config(), values, taken)
             assert taken == set(values)
             out, error = io.StringIO(), io.StringIO()

@@ -15,6 +15,7 @@ from nlp_lstm.decoding import SamplingOptions
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.models import LanguageModel, LanguageModelOptions
 from nlp_lstm.tasks import LanguageModeling
+from nlp_lstm.tasks._conversation import read, start_ids
 from nlp_lstm.tokenization import ByteTokenizer, train_tokenizer
 
 TEXT = "Snow fell on the harbour.\nThe boats were still, and the café was shut: “closed”.\n" * 40
@@ -136,7 +137,8 @@ def test_token_losses_are_those_of_one_pass_in_the_order_of_the_text(tmp_path, t
     task = _task()
     data = load_text(DataOptions(str(text_file), valid_fraction=0, test_fraction=0))
     text = tokenize(data.split("train"), task.tokenizer, tmp_path)
-    ids = torch.from_numpy(np.asarray(text.ids).astype(np.int64))[None]
+    start = task.tokenizer.encode("\n")
+    ids = torch.from_numpy(np.concatenate([start, np.asarray(text.ids).astype(np.int64)]))[None]
     logits, _ = task.model(ids[:, :-1])
     expected = F.cross_entropy(logits[0], ids[0, 1:], reduction="none")
     np.testing.assert_allclose(task.token_losses(text), expected.detach().numpy(), rtol=1e-4, atol=1e-5)
@@ -151,14 +153,14 @@ def test_a_uniform_model_has_the_perplexity_of_its_vocabulary(text_file):
     size = task.tokenizer.vocab_size
     assert scores["perplexity"] == pytest.approx(size, rel=1e-5)
     assert scores["bits_per_char"] == pytest.approx(math.log2(size), rel=1e-5)
-    # The first character has no context and is not scored; é and the quotation marks have two and three bytes.
-    share = (len(TEXT) - 1) / (len(TEXT.encode()) - 1)
+    # é and the quotation marks have two and three bytes.
+    share = len(TEXT) / len(TEXT.encode())
     assert scores["bits_per_byte"] == pytest.approx(math.log2(size) * share, rel=1e-5)
     assert scores["word_perplexity"] == pytest.approx(
-        math.exp(math.log(size) * (len(TEXT) - 1) / len(TEXT.split())), rel=1e-4
+        math.exp(math.log(size) * len(TEXT) / len(TEXT.split())), rel=1e-4
     )
     assert scores["unknown_rate"] == 0
-    assert scores["tokens"] == len(TEXT) - 1
+    assert scores["tokens"] == len(TEXT)
     assert "carried" in scores["signature"]
 
 
@@ -168,7 +170,32 @@ def test_evaluating_without_data_needs_the_runs_own(text_file):
     task = _task()
     task.config["data"] = {"data": str(text_file), "valid_fraction": 0.1, "test_fraction": 0.1}
     assert task.evaluate().to_json()["tokens"] == pytest.approx(len(TEXT) / 10, abs=2)
-    short = text_file.with_name("short.txt")
-    short.write_text("a")
-    with pytest.raises(DataError, match="fewer than two tokens"):
-        task.evaluate(DataOptions(str(short), valid_fraction=0, test_fraction=1))
+    task.config["data"] = {"path": "x"}
+    with pytest.raises(DataError, match="--data"):
+        task.evaluate()
+
+
+def test_a_text_of_one_unknown_word_is_scored(tmp_path):
+    task = _task("word")
+    path = tmp_path / "unknown.txt"
+    path.write_text("zzz")
+    scores = task.evaluate(DataOptions(str(path), valid_fraction=0, test_fraction=1)).to_json()
+    assert (scores["tokens"], scores["unknown_rate"]) == (1, 1.0)
+
+
+def test_where_records_end_a_line_ends():
+    task = _task()
+    ids = [*task.tokenizer.encode("Snow"), task.tokenizer.eos_id, *task.tokenizer.encode("fell")]
+    assert read(task.tokenizer, ids) == "Snow\nfell"
+    with torch.no_grad():
+        task.model.output.weight.zero_()
+        task.model.output.bias[task.tokenizer.eos_id] = 1e9
+    assert task.generate("S", max_tokens=3) == ["\n\n\n"]
+    assert "".join(task.stream("S", max_tokens=3)) == "\n\n\n"
+
+
+def test_a_text_without_line_ends_starts_after_the_end_of_a_text():
+    tokenizer = train_tokenizer("character", ["no line end"], byte_fallback=False)
+    assert start_ids(tokenizer, "") == [tokenizer.eos_id]
+    assert start_ids(tokenizer, "no") == tokenizer.encode("no")
+    assert start_ids(train_tokenizer("character", ["a\nb"]), "") == train_tokenizer("character", ["a\nb"]).encode("\n")

@@ -150,7 +150,7 @@ def test_the_best_weights_are_kept_saved_and_put_back(
     task = saved_weights(objective.model, run)
     result = fit(objective, task, run)
     assert (result.steps, result.best, result.items) == (8, 1.0, 24)
-    assert task.saved == 2
+    assert task.saved == 3  # at every gain, and at the end
     assert torch.equal(objective.model.weight, objective.validated[1])
     assert not torch.equal(objective.model.weight, objective.validated[3])
     assert torch.equal(load_file(run.folder / "model.safetensors")["weight"], objective.validated[1])
@@ -264,7 +264,7 @@ def test_a_budget_of_time_counts_steps_and_validations_but_the_last(
     assert [line["step"] for line in metrics(run)] == [5, 8]
     assert (result.steps, result.seconds) == (8, 10.0)
     assert [line["items_per_second"] for line in metrics(run)] == [3.0, 3.0]
-    assert saved == [3, 5, 8, 8]  # 3 s after the last one, and at the end
+    assert saved == [3, 5, 8]  # 3 s after the last one, and with every validation
 
 
 # --- what goes wrong ---
@@ -279,6 +279,18 @@ def test_a_loss_that_is_no_longer_finite_stops_with_step_and_flags(new_run: NewR
     assert message.startswith("The loss is nan at step 5.")
     for part in ("--learning-rate (now 0.25)", "--clip-norm (now 2.0)", "--precision fp32"):
         assert part in message
+
+
+def test_a_gradient_that_is_not_finite_stops_though_the_loss_is(new_run: NewRun, scripted: Any, train: Any) -> None:
+    run = new_run(max_steps=9, validations=9)
+    # The root of 0 is 0, and its slope infinite.
+    objective = scripted(
+        [1.0] * 9, on_loss=lambda batch: (0 * objective.model.weight.sum()).abs().sqrt() if batch == 4 else 0.0
+    )
+    with pytest.raises(TrainingError, match="at step 5"):
+        train(objective, run)
+    assert all(math.isfinite(loss) for loss in objective.losses)
+    assert len(list((run.folder / "checkpoints").glob("*5.pt"))) == 0
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

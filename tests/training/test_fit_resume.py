@@ -111,6 +111,21 @@ def test_a_resumed_run_equals_the_uninterrupted_one_to_the_bit(
     assert saved[0] == saved[1]
 
 
+def test_every_validation_is_followed_by_a_checkpoint(
+    new_run: NewRun, train: Train, metrics: Metrics, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = OPTIONS | {"checkpoint_every": "1h", "validations": 4}
+    whole_run = new_run(run=str(tmp_path / "whole"), **options)
+    whole = train(whole_run)
+    with pytest.raises(Crash):
+        train(new_run(**options), (8, crash))
+    resumed_run = new_run(resume=True, **options)
+    resumed = train(resumed_run)
+    assert "Going on from step 6 of" in capsys.readouterr().err
+    assert_equal_runs(whole, resumed)
+    assert deterministic(metrics(resumed_run)) == deterministic(metrics(whole_run))
+
+
 def test_a_damaged_newest_checkpoint_is_skipped_and_what_came_after_it_is_done_again(
     new_run: NewRun, train: Train, metrics: Metrics, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -137,7 +152,7 @@ def test_without_a_checkpoint_that_loads_there_is_nothing_to_resume(
     new_run: NewRun, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Crash):
-        train(new_run(**OPTIONS | {"checkpoint_every": "1h"}), (3, crash))
+        train(new_run(**OPTIONS | {"checkpoint_every": "1h", "validations": 1}), (3, crash))
     run = new_run(resume=True, **OPTIONS)
     with pytest.raises(TrainingError, match=r"no checkpoint that loads.*Train anew"):
         train(run)

@@ -104,3 +104,12 @@ def test_training_needs_an_end() -> None:
 def test_one_budget_is_enough(budget: dict[str, object]) -> None:
     options = TrainingOptions(**budget)
     assert options.time_budget == (85 if "max_time" in budget else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "nearest"),
+    [("optimizer", "adam", "adamw"), ("schedule", "cosin", "cosine"), ("device", "cud", "cuda"), ("precision", 16, "")],
+)
+def test_a_name_that_is_no_choice_is_refused_with_the_nearest(name: str, value: object, nearest: str) -> None:
+    with pytest.raises(UsageError, match=rf"--{name} .*{value}.*{nearest}.*Allowed: "):
+        TrainingOptions(**{"max_steps": 1, name: value})

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import nlp_lstm as nl
-from nlp_lstm.data import DataOptions, TextData, load_text
+from nlp_lstm.data import DataOptions, TextData, load_text, tokenize_splits
 from nlp_lstm.models import LanguageModel, LanguageModelOptions
 from nlp_lstm.tasks import LanguageModeling
 from nlp_lstm.tokenization import train_tokenizer
@@ -56,7 +56,13 @@ def reported(
         task = LanguageModeling(model, tokenizer, run.config)
         run.create()
         capsys.readouterr()
-        report(run, task, data, FitResult(steps=1234, seconds=65.0, items=650_000, best=1.0))
+        report(
+            run,
+            task,
+            data,
+            tokenize_splits(data, tokenizer),
+            FitResult(steps=1234, seconds=65.0, items=650_000, best=1.0),
+        )
         torch.set_num_threads(threads)
         shown = capsys.readouterr()
         card = (run.folder / "README.md").read_text(encoding="utf-8")

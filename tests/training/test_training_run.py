@@ -237,6 +237,7 @@ def test_a_path_to_data_is_made_absolute_and_names_stay(
 ) -> None:
     (tmp_path / "texts").mkdir()
     (tmp_path / "texts" / "mine.txt").write_text("a text")
+    (tmp_path / "pydoc").mkdir()  # the built-in text of this name goes before it
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for given, kept in (
@@ -245,7 +246,7 @@ def test_a_path_to_data_is_made_absolute_and_names_stay(
         ("~/texts", str(tmp_path / "texts")),
         ("pydoc", "pydoc"),
         ("owner/name", "owner/name"),
-        ("x" * 5000, "x" * 5000),
+        ("./pydoc", str(tmp_path / "pydoc")),
     ):
         run = start_run("char_lm.py", config_class(data=DataOptions(given, test_fraction=0.2)))
         assert run.config["data"] == asdict(DataOptions(kept, test_fraction=0.2))
