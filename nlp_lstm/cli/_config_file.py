@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -81,3 +82,19 @@ def require_known(values: Mapping[str, Any], names: Iterable[str], source: str) 
     unknown = [f"{name!r} is no setting of this recipe.{nearest(name, names)}" for name in values if name not in names]
     if unknown:
         raise UsageError(f"{source}: {' '.join(unknown)} --help lists the settings.")
+
+
+def settings_of_run(folder: Path) -> dict[str, Any]:
+    """Give the settings that a run was started with, flat; none where there is no readable config.json.
+
+    What is wrong with the folder is said by whoever goes on with it.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        settings = config["config"] | {"data": config["data"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= value if isinstance(value, dict) else {name: value}
+    return flat

@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonargparse
 
-from nlp_lstm.cli._config_file import as_yaml, find_config_file, read_config_file, require_known
+from nlp_lstm.cli._config_file import as_yaml, find_config_file, read_config_file, require_known, settings_of_run
 from nlp_lstm.cli._options import check_values, new_parser, parse, placeholder
 from nlp_lstm.cli._recipe_files import find_recipe, load_recipe, summary
 from nlp_lstm.cli._settings import Setting, build_config, settings_of
@@ -78,7 +78,7 @@ def _default_of(setting: Setting) -> str:
 def _layered_values(
     parser: jsonargparse.ArgumentParser, arguments: list[str], recipe: ModuleType, file: Path, settings: list[Setting]
 ) -> dict[str, Any]:
-    """Defaults < --smoke < --config < flags, each layer becoming the defaults of the next.
+    """Defaults < --smoke < the run to --resume < --config < flags, each layer becoming the defaults of the next.
 
     A layer that names a budget (of time, steps or epochs) replaces the budgets of the layers below it.
     """
@@ -92,6 +92,9 @@ def _layered_values(
             )
         require_known(smoke, names, f"SMOKE in {file.name}")
         parser.set_defaults(_no_other_budget(smoke, names) | check_values(parser, smoke, f"SMOKE in {file.name}"))
+    if given.get("resume") and given.get("run"):
+        earlier = {name: value for name, value in settings_of_run(Path(given["run"])).items() if name in names}
+        parser.set_defaults(earlier | {"run": given["run"], "resume": True})
     if given["config"] is not None:
         config_file = find_config_file(given["config"], file)
         loaded = read_config_file(config_file)

@@ -203,3 +203,50 @@ def test_every_config_file_holds_differences_from_the_recipe_that_it_names(
         assert {name for name in chosen if chosen[name] != defaults[name]} == set(given), file
         fitting.append(file)
     assert len(fitting) == len(CONFIGS) == len(list((ROOT / "recipes" / "configs").glob("*.*")))
+
+
+def test_resuming_takes_the_settings_of_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = str(tmp_path / "run")
+    small = ["--hidden-size", "7", "--embedding-size", "5", "--threads", "1", "--sequence-length", "8"]
+    assert main(["train", "char_lm", "--run", folder, "--max-steps", "2", *small]) == 0
+    assert main(["train", "char_lm", "--run", folder, "--resume", "--max-steps", "4"]) == 0
+    assert "Going on from step 2" in capsys.readouterr().err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model"]["hidden_size"] == 7
+    assert config["config"]["training"]["max_steps"] == 4
+    assert config["config"]["training"]["max_time"] is None
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_budget_that_is_named_replaces_the_recipes(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    def budgets(*flags: str) -> list[str]:
+        assert main(["train", name, "--print-config", *flags]) == 0
+        return re.findall(r"^max_\w+: (?!null).*", capsys.readouterr().out, re.MULTILINE)
+
+    assert len(budgets()) == 1
+    assert budgets("--max-steps", "9") == ["max_steps: 9"]
+    assert budgets("--max_epochs=2") == ["max_epochs: 2.0"]
+    assert sorted(budgets("--max-epochs", "2", "--max-time", "5s")) == ["max_epochs: 2.0", "max_time: 5s"]
+    file = tmp_path / "budget.yaml"
+    file.write_text("max_steps: 7\n", encoding="utf-8")
+    assert budgets("--config", str(file)) == ["max_steps: 7"]
+    assert budgets("--config", str(file), "--max-time", "5s") == ["max_time: 5s"]
+    assert budgets("--smoke") == ["max_steps: 5"]
+
+
+def test_what_is_trained_on_and_how_it_is_cut_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "train.txt").write_text("a line of text\n" * 200, encoding="utf-8")
+    (tmp_path / "part2.txt").write_text("more\n", encoding="utf-8")
+    small = ["--run", str(tmp_path / "run"), "--smoke", "--threads", "1"]
+    assert main(["train", "char_lm", "--data", str(tmp_path), *small]) == 0
+    error = capsys.readouterr().err
+    assert "part2.txt" in error
+    assert "characters are train" in error
+
+
+def test_a_split_that_is_too_short_is_found_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    for split, text in (("train", "a line of text\n" * 200), ("valid", "a line\n"), ("test", "x")):
+        (tmp_path / f"{split}.txt").write_text(text, encoding="utf-8")
+    assert main(["train", "char_lm", "--data", str(tmp_path), "--run", str(tmp_path / "run"), "--smoke"]) == 1
+    assert "The test split has 1 token" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
