@@ -42,8 +42,8 @@ class LanguageModelOptions:
     output_dropout: float = 0.0
     embedding_dropout: float = 0.0
     weight_dropout: float = 0.0
-    recurrent_initialization: Literal["orthogonal", "uniform"] = "orthogonal"
-    forget_bias: float = 1.0
+    recurrent_initialization: Literal["orthogonal", "uniform"] = "uniform"
+    forget_bias: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse sizes and shares out of range, and a tied adaptive output."""

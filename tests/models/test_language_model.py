@@ -130,7 +130,7 @@ def test_embedding_dropout_drops_whole_words():
 
 
 def test_start_of_the_weights():
-    model = _model(hidden_size=16, forget_bias=1.5)
+    model = _model(hidden_size=16, recurrent_initialization="orthogonal", forget_bias=1.5)
     layer = model.layers[0]
     for block in layer.weight_hh_l0.detach().split(16):
         torch.testing.assert_close(block @ block.t(), torch.eye(16), atol=1e-5, rtol=0)
