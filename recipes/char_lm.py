@@ -29,7 +29,7 @@ class Config:
     byte_fallback: bool = False
     sequence_length: int = 64
     model: nl.LanguageModelOptions = nl.LanguageModelOptions(embedding_size=64, hidden_size=512)
-    training: nl.TrainingOptions = nl.TrainingOptions(max_time="2m", batch_size=32, learning_rate=6e-3, average=0.99)
+    training: nl.TrainingOptions = nl.TrainingOptions(max_time="2m", batch_size=32, learning_rate=8e-3, average=0.995)
 
 
 SMOKE = {"hidden_size": 16, "embedding_size": 8, "sequence_length": 16, "max_steps": 5, "validations": 1}
