@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn import functional as F
+
+from nlp_lstm.cells.engine import linear
 
 State = tuple[Tensor, ...]
 
@@ -40,7 +41,7 @@ class Cell:
 
     def project(self, x: Tensor, weights: SimpleNamespace) -> Tensor:
         """Map the input of all steps at once, (..., input_size), to what `step` takes, (..., gates * hidden_size)."""
-        return F.linear(x, weights.weight_ih, weights.bias_ih)
+        return linear(x, weights.weight_ih, weights.bias_ih)
 
     def step(self, projected: Tensor, state: State, weights: SimpleNamespace) -> State:
         """Make one step: projected input (batch, gates * hidden_size) and state in, state out.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
+from nlp_lstm.cells.engine import linear
 
 
 class GRUCell(Cell):
@@ -32,7 +32,7 @@ class GRUCell(Cell):
         """Make one step; shapes as in `Cell.step`, state (h,)."""
         (h,) = state
         input_r, input_z, input_n = projected.chunk(3, dim=-1)
-        hidden_r, hidden_z, hidden_n = F.linear(h, weights.weight_hh, weights.bias_hh).chunk(3, dim=-1)
+        hidden_r, hidden_z, hidden_n = linear(h, weights.weight_hh, weights.bias_hh).chunk(3, dim=-1)
         r = (input_r + hidden_r).sigmoid()
         z = (input_z + hidden_z).sigmoid()
         n = (input_n + r * hidden_n).tanh()

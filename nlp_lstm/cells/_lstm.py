@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
+from nlp_lstm.cells.engine import linear
 
 
 class LSTMCell(Cell):
@@ -37,7 +37,7 @@ class LSTMCell(Cell):
     def step(self, projected: Tensor, state: State, weights: SimpleNamespace) -> State:
         """Make one step; shapes as in `Cell.step`, state (h, c)."""
         h, c = state
-        i, f, g, o = (projected + F.linear(h, weights.weight_hh, weights.bias_hh)).chunk(4, dim=-1)
+        i, f, g, o = (projected + linear(h, weights.weight_hh, weights.bias_hh)).chunk(4, dim=-1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         h = o.sigmoid() * c.tanh()
         return h, c

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
+from nlp_lstm.cells.engine import linear
 
 
 class RNNCell(Cell):
@@ -30,7 +30,7 @@ class RNNCell(Cell):
     def step(self, projected: Tensor, state: State, weights: SimpleNamespace) -> State:
         """Make one step; shapes as in `Cell.step`, state (h,)."""
         (h,) = state
-        return ((projected + F.linear(h, weights.weight_hh, weights.bias_hh)).tanh(),)
+        return ((projected + linear(h, weights.weight_hh, weights.bias_hh)).tanh(),)
 
 
 class RNN(RecurrentLayer):

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nlp_lstm.models._products import linear, outer
+from nlp_lstm.cells.engine import linear, outer
 
 IGNORED = -100
 """Targets with this id are not scored, as in `torch.nn.functional.cross_entropy`."""

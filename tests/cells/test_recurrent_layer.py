@@ -248,3 +248,16 @@ def test_a_cell_without_a_kernel_of_torch_runs_in_the_loop():
     own.load_state_dict(plain.state_dict())
     x = torch.randn(TIME, BATCH, INPUT)
     torch.testing.assert_close(own(x)[0], plain(x)[0])
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("size", [8, 300])
+def test_a_single_step_without_a_gradient_equals_the_kernel(name, size):
+    torch.manual_seed(0)
+    layer = recurrent_layer(name, size, size, num_layers=2)  # at 300 the products are large enough for oneDNN
+    x = torch.randn(1, BATCH, size)
+    expected, end = layer(x)
+    with torch.inference_mode():
+        output, state = layer(x)
+    torch.testing.assert_close(output, expected.detach())
+    torch.testing.assert_close(_tensors(state), tuple(tensor.detach() for tensor in _tensors(end)))

@@ -1,6 +1,7 @@
-"""What runs a cell over time: the readable loop, which is the oracle, and torch's own kernels."""
+"""What runs a cell over time: the readable loop, which is the oracle, torch's own kernels, and quick products."""
 
 from nlp_lstm.cells.engine._loop import run_cell
+from nlp_lstm.cells.engine._products import linear, outer
 from nlp_lstm.cells.engine._torch import run_torch
 
-__all__ = ["run_cell", "run_torch"]
+__all__ = ["linear", "outer", "run_cell", "run_torch"]
