@@ -9,7 +9,7 @@ from torch import nn, optim
 from nlp_lstm.training._options import TrainingOptions
 
 MUON_RATE = 4.0
-"""How much larger muon's learning rate is than that of AdamW beside it: measured on character models."""
+"""How much larger muon's learning rate is than that of AdamW beside it, from short runs of character models."""
 
 
 class Optimizers:
