@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,8 @@ os.environ["XDG_CACHE_HOME"] = str(_CACHE / "cache")
 for _variable in ("HF_DATASETS_CACHE", "HF_HUB_CACHE", "HF_TOKEN", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(_variable, None)
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# A shell that starts a command in the background makes it deaf to Ctrl-C, and all that the tests start would be too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("nlp_lstm", deadline=None, print_blob=True, derandomize="CI" in os.environ)
 settings.load_profile("nlp_lstm")

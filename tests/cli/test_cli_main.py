@@ -177,7 +177,7 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, process: Process) -
     running.stdout.close()  # what `| head -1` does
     assert running.stderr is not None
     assert running.stderr.read() == b""
-    assert running.wait() == 141
+    assert running.wait(timeout=120) == 141
     running.stderr.close()
 
 
@@ -187,7 +187,7 @@ def test_ctrl_c_exits_130_without_a_traceback(tmp_path: Path, process: Process) 
     assert running.stdout is not None
     assert running.stdout.readline() == b"ready\n"
     running.send_signal(signal.SIGINT)
-    out, error = running.communicate()
+    out, error = running.communicate(timeout=120)
     assert (running.returncode, out, error) == (130, b"", b"\nnlp-lstm: stopped.\n")
 
 
@@ -195,7 +195,7 @@ def test_ctrl_c_exits_130_without_a_traceback(tmp_path: Path, process: Process) 
 def test_a_full_disk_under_stdout_gets_a_sentence(process: Process) -> None:
     with Path("/dev/full").open("w") as full:
         running = process("--help", stdout=full)
-        _, error = running.communicate()
+        _, error = running.communicate(timeout=120)
     assert running.returncode == 1
     assert error.startswith(b"nlp-lstm: There is no space left on the disk")
     assert error.count(b"\n") == 1
@@ -204,7 +204,7 @@ def test_a_full_disk_under_stdout_gets_a_sentence(process: Process) -> None:
 def test_utf8_whatever_the_locale_says(process: Process) -> None:
     latin = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "latin-1"}
     running = process("generate", "run", environment=latin, stdin=subprocess.PIPE)
-    out, error = running.communicate("日本\n".encode())
+    out, error = running.communicate("日本\n".encode(), timeout=120)
     assert (running.returncode, error) == (0, b"")
     assert out.decode("utf-8") == "<日本|n=400|s=None|t=1.0>é\n"
 
@@ -215,7 +215,7 @@ def test_closed_streams_do_not_matter(process: Process) -> None:
         os.close(1)
 
     running = process("--help", stdin=None, stdout=None, preexec_fn=close_both)
-    _, error = running.communicate()
+    _, error = running.communicate(timeout=120)
     assert (running.returncode, error) == (0, b"")
 
 
