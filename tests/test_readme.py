@@ -100,6 +100,7 @@ class Small:
         call = list(call)
         self.option(call, "--data", lambda value: self.make(value, self.value(call, "--text-field")))
         self.option(call, "--max-steps", lambda value: str(min(int(value), 5)))
+        self.option(call, "--max-time", lambda value: "2s")
         self.option(call, "--max-tokens", lambda value: str(min(int(value), 50)))
         name = call[0] if call else ""
         if name == "train" and not {"--smoke", "--help", "--print-config"} & set(call):
