@@ -276,7 +276,7 @@ def test_commands_are_told_apart(line: str, kinds: list[str]) -> None:
 def test_commands_are_made_small(tmp_path: Path) -> None:
     small = Small(tmp_path)
     (words,) = statements(".venv/bin/nlp-lstm train char_lm --data my/own.txt --max-steps 900 --max-time 3m")
-    assert small.rewrite(words) == "nlp-lstm train char_lm --data my/own.txt --max-steps 5 --max-time 3m --smoke"
+    assert small.rewrite(words) == "nlp-lstm train char_lm --data my/own.txt --max-steps 5 --max-time 2s --smoke"
     assert (tmp_path / "my" / "own.txt").stat().st_size > 10_000
     (words,) = statements("python recipes/char_lm.py --data someone/something --text-field body")
     assert small.rewrite(words).endswith("recipes/char_lm.py --data something.jsonl --text-field body --smoke")
