@@ -13,6 +13,7 @@ from jsonargparse import get_loader
 from nlp_lstm.cli._options import nearest
 from nlp_lstm.cli._recipe_files import recipes_folder
 from nlp_lstm.errors import UsageError, unknown_name
+from nlp_lstm.training import flat_settings
 
 
 def find_config_file(name_or_file: str, recipe: Path) -> Path:
@@ -90,11 +91,6 @@ def settings_of_run(folder: Path) -> dict[str, Any]:
     What is wrong with the folder is said by whoever goes on with it.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        settings = config["config"] | {"data": config["data"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        return flat_settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        flat |= value if isinstance(value, dict) else {name: value}
-    return flat

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nlp_lstm.training._objective import LanguageModelObjective, Objective
     from nlp_lstm.training._report import report
     from nlp_lstm.training._run import Run, start_run
+    from nlp_lstm.training._run_folder import flat_settings
 
 __all__ = [
     "BUDGETS",
@@ -19,6 +20,7 @@ __all__ = [
     "Run",
     "TrainingOptions",
     "fit",
+    "flat_settings",
     "report",
     "start_run",
 ]
@@ -31,6 +33,7 @@ __getattr__ = lazy_names(
         "Objective": "_objective",
         "Run": "_run",
         "fit": "_fit",
+        "flat_settings": "_run_folder",
         "report": "_report",
         "start_run": "_run",
     },

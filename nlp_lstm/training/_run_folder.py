@@ -69,7 +69,7 @@ def earlier_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     path = folder / "config.json"
     try:
         earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        before = _settings(earlier)
+        before = flat_settings(earlier)
         recipe, _ = earlier["recipe"], earlier["command"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunFolderError(f"{path} does not describe a run ({error!r}). Restore it, or train anew.") from None
@@ -77,7 +77,7 @@ def earlier_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         raise UsageError(
             f"{folder} is a run of the recipe {recipe}, not of {config['recipe']}. Name another with --run."
         )
-    now = _settings(json.loads(json.dumps(config)))
+    now = flat_settings(json.loads(json.dumps(config)))
     wrong = [
         f"--{name.replace('_', '-')} {_flag_value(before[name])} (not {_flag_value(now[name])})"
         for name in before.keys() & now.keys() - _FREE
@@ -90,8 +90,8 @@ def earlier_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     return earlier
 
 
-def _settings(config: dict[str, Any]) -> dict[str, Any]:
-    """Flatten the recipe's Config, with the data's path as it is wherever the command runs."""
+def flat_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """Flatten the recipe's Config in config.json, with the data's path as it is wherever the command runs."""
     flat: dict[str, Any] = {}
     for name, value in (config["config"] | {name: config[name] for name in ("data",) if name in config}).items():
         flat |= value if isinstance(value, dict) else {name: value}
