@@ -2,9 +2,9 @@
 
 The model is that of pytorch/examples, word_language_model: two LSTM layers of 200, output tied to the embedding,
 dropout 0.2, 20 rows of text, 35 steps back in time, plain SGD with gradients clipped at 0.25. The plain version makes
-all logits and calls F.cross_entropy; ours runs LanguageModel.loss; both take the same clipped step of
-torch.optim.SGD. They take
-turns in one process, on the same token ids. Before that, with equal weights and without dropout, losses and gradients
+all logits and calls F.cross_entropy; ours runs LanguageModel.loss; both take the same clipped step of SGD. They take
+turns, each in a process of its own, on the same token ids: the plain one with torch as it comes, ours with memory
+handled as `nlp-lstm train` does. Before that, with equal weights and without dropout, losses and gradients
 in fp32 are compared; where they differ by more than rounding, the exit code is 1. (With dropout they cannot be equal:
 ours keeps one mask for all steps of a batch.)
 """
@@ -12,10 +12,14 @@ ours keeps one mask for all steps of a batch.)
 from __future__ import annotations
 
 import argparse
+import functools
+import multiprocessing
+import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -26,10 +30,12 @@ from torch.nn import functional as F
 
 import nlp_lstm as nl
 from nlp_lstm.models import autocast, detach
+from nlp_lstm.training import keep_freed_memory
 
 VOCAB_SIZE, SIZE, LAYERS, DROPOUT = 33_278, 200, 2, 0.2
 ROWS, STEPS, CLIP, LEARNING_RATE = 20, 35, 0.25, 20.0
 LARGEST_LOSS_DIFFERENCE, LARGEST_GRADIENT_DIFFERENCE = 1e-5, 1e-4  # relative; fp32 has 7 digits, sums lose some
+LARGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets, (rows, steps) int64."""
 
@@ -134,7 +140,7 @@ def plain_step(vocab_size: int) -> Callable[[Batch], float]:
 def our_step(vocab_size: int, precision: str) -> Callable[[Batch], float]:
     """Return the training step of this package, as nlp_lstm.fit makes it."""
     model, state = our_model(vocab_size, DROPOUT), None
-    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LEARNING_RATE, fused=True)
 
     def step(batch: Batch) -> float:
         nonlocal state
@@ -151,21 +157,66 @@ def our_step(vocab_size: int, precision: str) -> Callable[[Batch], float]:
     return step
 
 
-def time_in_turn(
-    steps: dict[str, Callable[[Batch], float]], batches: list[Batch], rounds: int, turn: int
-) -> dict[str, Any]:
-    """Give each step `turn` batches, round after round; return milliseconds a batch and tokens a second.
+VERSIONS: dict[str, Callable[[int], Callable[[Batch], float]]] = {
+    "plain fp32": plain_step,
+    "ours fp32": functools.partial(our_step, precision="fp32"),
+    "ours bf16": functools.partial(our_step, precision="bf16"),
+}
 
-    A first round warms up and is not counted. Every step sees all batches in the same order.
+
+class Worker:
+    """One version of the training in a process of its own."""
+
+    def __init__(self, name: str, seed: int, threads: int, vocab_size: int, batches: list[Batch]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, other = context.Pipe()
+        os.environ.pop(LARGE_PAGES, None)
+        if name != "plain fp32":
+            os.environ[LARGE_PAGES] = "1"  # read by torch when it is imported, hence the process of its own
+        self._process = context.Process(target=serve, args=(name, seed, threads, vocab_size, other))
+        self._process.start()
+        self._pipe.send([(inputs.numpy(), targets.numpy()) for inputs, targets in batches])
+
+    def run(self, first: int, count: int) -> list[float]:
+        """Train on `count` batches from number `first` on; return the milliseconds of each."""
+        self._pipe.send((first, count))
+        milliseconds: list[float] = self._pipe.recv()
+        return milliseconds
+
+    def close(self) -> None:
+        """End the process."""
+        self._pipe.send(None)
+        self._process.join()
+
+
+def serve(name: str, seed: int, threads: int, vocab_size: int, pipe: Connection) -> None:
+    """Train in a worker's process, as many batches at a time as it is asked for."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    if name != "plain fp32":
+        keep_freed_memory()
+    step = VERSIONS[name](vocab_size)
+    batches = [(torch.from_numpy(inputs), torch.from_numpy(targets)) for inputs, targets in pipe.recv()]
+    while (asked := pipe.recv()) is not None:
+        first, count = asked
+        milliseconds = []
+        for batch in batches[first : first + count]:
+            start = time.perf_counter()
+            step(batch)
+            milliseconds.append(1000 * (time.perf_counter() - start))
+        pipe.send(milliseconds)
+
+
+def time_in_turn(workers: dict[str, Worker], rounds: int, turn: int) -> dict[str, Any]:
+    """Give each worker `turn` batches, round after round; return milliseconds a batch and tokens a second.
+
+    A first round warms up and is not counted. Every version sees all batches in the same order.
     """
-    times: dict[str, list[float]] = {name: [] for name in steps}
+    times: dict[str, list[float]] = {name: [] for name in workers}
     for number in range(rounds + 1):
-        for name, step in steps.items():
-            for batch in batches[number * turn : (number + 1) * turn]:
-                start = time.perf_counter()
-                step(batch)
-                if number:
-                    times[name].append(1000 * (time.perf_counter() - start))
+        for name, worker in workers.items():
+            taken = worker.run(number * turn, turn)
+            times[name] += taken if number else []
     median = {name: statistics.median(values) for name, values in times.items()}
     return {
         name: {
@@ -211,12 +262,11 @@ def main() -> int:
     torch.manual_seed(arguments.seed)
     vocab_size, batches = read_batches(arguments, max(2, (rounds + 1) * turn))
     equality = compare(vocab_size, batches)
-    steps = {
-        "plain fp32": plain_step(vocab_size),
-        "ours fp32": our_step(vocab_size, "fp32"),
-        "ours bf16": our_step(vocab_size, "bf16"),
-    }
-    timed = time_in_turn(steps, batches, rounds, turn)
+    threads = torch.get_num_threads()
+    workers = {name: Worker(name, arguments.seed, threads, vocab_size, batches) for name in VERSIONS}
+    timed = time_in_turn(workers, rounds, turn)
+    for worker in workers.values():
+        worker.close()
     header = ["", "ms/batch", "fastest", "slowest", "tokens/s", "times plain"]
     rows = [[name, *figures.values()] for name, figures in timed.items()]
     said = (
@@ -225,9 +275,7 @@ def main() -> int:
         f"gradients differ by at most {equality['gradient_difference']:.1e} ({equality['furthest_gradient']})"
     )
     result = {"seed": arguments.seed, "vocab_size": vocab_size, "equality": equality, "speed": timed}
-    print_result(
-        "word_lm_speed", torch.get_num_threads(), result, f"{format_table(header, rows)}\n\n{said}", arguments.json
-    )
+    print_result("word_lm_speed", threads, result, f"{format_table(header, rows)}\n\n{said}", arguments.json)
     if not equality["equal"]:
         print("The two models do not agree: the times compare different things.", file=sys.stderr)
     return 0 if equality["equal"] else 1

@@ -42,6 +42,14 @@ class ShapeError(NlpLstmError, ValueError):
     """A tensor does not fit the layer it was given to; the message speaks of features, batch and time."""
 
 
+class Stopped(KeyboardInterrupt):
+    """Training was stopped by a signal, and has been saved; `exit_code` is what a shell reports for that signal."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + signal
+
+
 def require_choices(options: object) -> None:
     """Raise UsageError where a field of a dataclass whose type is a Literal holds anything else."""
     for name, hint in get_type_hints(type(options)).items():

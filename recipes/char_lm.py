@@ -49,7 +49,8 @@ def main(config: Config) -> Path:
     task = nl.LanguageModeling(nl.LanguageModel(tokenizer.vocab_size, config.model), tokenizer, run.config)
     objective = nl.LanguageModelObjective(task.model, texts["train"], texts["valid"], run, config.sequence_length)
     result = nl.fit(objective, task, run)
-    nl.report(run, task, data, texts, result)
+    split = "test" if "test" in texts else "valid"
+    nl.report(run, task, data, split, task.score(texts[split]), result, task.sample(config.training.seed))
     return run.folder
 
 

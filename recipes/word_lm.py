@@ -18,6 +18,7 @@ class Config:
         min_frequency: how often a word must occur in the training text to be kept.
         pretokenized: the text is split into words by spaces already, and <unk> in it is the unknown word.
         sequence_length: time steps that the gradient goes back through.
+        cache_size: past words that a continuous cache makes likelier again (Grave et al. 2017); 0 is off.
         model: the language model.
         training: how it is trained.
     """
@@ -27,6 +28,7 @@ class Config:
     min_frequency: int = 2
     pretokenized: bool = False
     sequence_length: int = 35
+    cache_size: int = 0
     model: nl.LanguageModelOptions = nl.LanguageModelOptions(
         embedding_size=200, hidden_size=200, num_layers=2, tied=True, input_dropout=0.2, output_dropout=0.2
     )
@@ -50,7 +52,11 @@ def main(config: Config) -> Path:
     task = nl.LanguageModeling(nl.LanguageModel(tokenizer.vocab_size, config.model), tokenizer, run.config)
     objective = nl.LanguageModelObjective(task.model, texts["train"], texts["valid"], run, config.sequence_length)
     result = nl.fit(objective, task, run)
-    nl.report(run, task, data, texts, result)
+    if config.cache_size:
+        task.fit_cache(texts["valid"], config.cache_size)
+        task.describe(run.folder)
+    split = "test" if "test" in texts else "valid"
+    nl.report(run, task, data, split, task.score(texts[split]), result, task.sample(config.training.seed))
     return run.folder
 
 

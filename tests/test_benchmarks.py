@@ -164,10 +164,86 @@ def check_large_text(folder: Path) -> None:
     assert result["training_peak_difference_mb"] == pytest.approx(difference)
 
 
+def check_translation(folder: Path) -> None:
+    result = measure("translation", "--seeds", "3", folder=folder)
+    assert own_fields(result) == {"seeds", "quality", "decoding", "speed"}
+    (run,) = result["quality"]
+    assert run["seed"] == 3
+    assert run["steps"] == 5
+    assert run["confidence_interval"][0] <= run["bleu"] <= run["confidence_interval"][1]
+    assert "tok:13a" in run["signature"]
+    assert [(one["beam_size"], one["sentences"]) for one in result["decoding"]] == [(1, 20), (5, 20)]
+    assert all(0 < one["fastest"] <= one["seconds"] for one in result["decoding"])
+    assert [name.rpartition(" ")[0] for name in result["speed"]] == [
+        "plain",
+        "ours, input feeding,",
+        "ours, whole targets,",
+    ]
+    plain = result["speed"]["plain fp32"]["ms_per_batch"]
+    for figures in result["speed"].values():
+        assert figures["ratio"] == pytest.approx(plain / figures["ms_per_batch"])
+        assert figures["sentences_per_second"] * figures["ms_per_batch"] == pytest.approx(1000 * 8)
+
+
+def check_sentiment(folder: Path) -> None:
+    runs = folder / "runs"
+    result = measure("sentiment", "--seeds", "3", "--runs", str(runs), "--", "--hidden-size", "4", folder=folder)
+    assert own_fields(result) == {"seeds", "data", "options", "runs", "summary"}
+    (run,) = result["runs"]
+    assert (run["seed"], run["steps"], run["n"], run["max_time"]) == (3, 5, 2000, None)
+    assert run["classified_per_minute"] > 0
+    weights = runs / "sentiment-default-seed3" / "model.safetensors"
+    assert run["model_mb"] == pytest.approx(weights.stat().st_size / 1e6)
+    assert run["validations"][-1]["seconds"] == run["seconds"]
+    assert result["summary"] == [
+        {"max_time": None, "runs": 1, "accuracy": {"mean": run["accuracy"], "deviation": None}}
+    ]
+    settings = json.loads((runs / "sentiment-default-seed3" / "config.json").read_text(encoding="utf-8"))
+    assert (settings["seed"], settings["model"]["hidden_size"]) == (3, 4)
+
+
+def check_kill_resume(folder: Path) -> None:
+    result = measure("kill_resume", "--seed", "2", folder=folder)
+    assert own_fields(result) == {"seed", "recipes", "faults"}
+    assert (result["seed"], result["faults"]) == (2, 0)
+    (one,) = result["recipes"]
+    assert one["recipe"] == "char_lm"
+    assert (one["kills"], one["equal"]) == (1, 1)
+    assert one["resumed"] + one["before_the_run"] == 1
+    assert (one["not_loading"], one["differences"]) == ([], [])
+
+
+def check_two_processes(folder: Path) -> None:
+    result = measure("two_processes", folder=folder)
+    assert own_fields(result) == {"seed", "steps", "closeness", "tokens_per_second"}
+    assert result["steps"] == 20
+    assert 0 < result["closeness"]["largest_weight_difference"] < 1e-4  # 0 would say that nothing was shared
+    assert result["closeness"]["valid_loss_difference"] < 1e-4
+    speed = result["tokens_per_second"]
+    assert speed["ratio"] == pytest.approx(speed["two_processes"] / speed["one_process"])
+
+
+def check_cells(folder: Path) -> None:
+    result = measure("cells", folder=folder)
+    rows = {(row["cell"], row["dtype"], row["ragged"]): row for row in result["results"]}
+    for row in rows.values():
+        base = rows["nn.LSTM", "fp32", row["ragged"]]
+        assert row["train_ratio_to_nn_lstm_fp32"] == pytest.approx(row["train_ms"] / base["train_ms"])
+        assert row["train_ms_range"][0] <= row["train_ms"] <= row["train_ms_range"][1]
+    assert {"nn.LSTM", "lstm", "gru", "slstm", "mingru"} <= {cell for cell, _, _ in rows}
+    compared = json.loads(run("cells", "--comparisons", "3", "--json", folder=folder).stdout)
+    assert json.dumps(compared).count('"failures": []') == 1
+
+
 CHECKS: dict[str, Callable[[Path], None]] = {
+    "cells": check_cells,
     "char_lm": check_char_lm,
     "generation": check_generation,
+    "kill_resume": check_kill_resume,
     "large_text": check_large_text,
+    "two_processes": check_two_processes,
+    "sentiment": check_sentiment,
+    "translation": check_translation,
     "word_lm": check_word_lm,
     "word_lm_speed": check_word_lm_speed,
 }
@@ -198,6 +274,7 @@ def test_help_says_what_it_is_and_takes(name: str, tmp_path: Path) -> None:
         (["char_lm"], "--data is missing"),
         (["generation", "--length", "10"], "--length 10 must be at least 4000"),
         (["large_text", "--size", "much"], "'much' is no size"),
+        (["translation", "--smoke", "--parts", "decoding"], "decoding needs a run"),
         (["word_lm", "--sed", "1"], "unrecognized arguments"),
     ],
 )

@@ -99,6 +99,8 @@ class Small:
         """Make one call of the command line small."""
         call = list(call)
         self.option(call, "--data", lambda value: self.make(value, self.value(call, "--text-field")))
+        for flag in ("--hypotheses", "--references"):
+            self.option(call, flag, self.make)
         self.option(call, "--max-steps", lambda value: str(min(int(value), 5)))
         self.option(call, "--max-time", lambda value: "2s")
         self.option(call, "--max-tokens", lambda value: str(min(int(value), 50)))

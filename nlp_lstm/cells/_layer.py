@@ -2,40 +2,48 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 from types import SimpleNamespace
-from typing import ClassVar, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from nlp_lstm.cells import _lengths
+from nlp_lstm.cells import _arguments, _between, _lengths, _states
+from nlp_lstm.cells._arguments import Backend, Connection, Merge
 from nlp_lstm.cells._cell import Cell, State
-from nlp_lstm.cells.engine import run_cell, run_torch
-from nlp_lstm.errors import ShapeError, UsageError
+from nlp_lstm.cells._parameters import LayerParameters
+from nlp_lstm.cells._route import run_direction, run_kernel, takes_kernel
+from nlp_lstm.cells._zoneout import ZoneoutCell
+from nlp_lstm.errors import UsageError
 
 
-class RecurrentLayer(nn.Module):
+class RecurrentLayer(LayerParameters):
     """A stack of recurrent layers with the constructor and the call of `torch.nn.LSTM`, over any cell.
 
     `output, state = layer(x, state)`, where x is (time, batch, input_size), or (batch, time, input_size) with
     `batch_first`, or (time, input_size) without a batch, or a PackedSequence. `output` holds h of the last layer at
-    every step, (..., hidden_size * directions). Each tensor of the state is (num_layers * directions, batch,
-    hidden_size); a cell with one state tensor takes and gives it bare, as `torch.nn.GRU` does, any other a tuple.
+    every step, (..., output_size). Each tensor of the state is (num_layers * directions, batch, its width), where the
+    width is hidden_size in most cells (`cell.state_sizes` tells); a cell with one state tensor takes and gives it bare,
+    as `torch.nn.GRU` does, any other a tuple. Without a state a sequence starts from zeros.
 
     `lengths`, one whole number a sequence, says where each ends: what stands behind is never read, the output there
     is zero, and the state is the one at the sequence's own end.
 
-    `weight_dropout` drops entries of every recurrent weight (Merity et al. 2018, "Regularizing and Optimizing LSTM
-    Language Models", section 2): one mask a call, the same for all time steps, off in evaluation.
-    `backend` is "torch" (torch's own kernels), "loop" (the cell's equations, step by step) or "auto".
+    Options beside torch's own:
+        merge: both directions' outputs side by side ("concatenate"), or added up ("sum").
+        connection: what leads past each layer whose input and output have one size: "none", "residual" or "highway".
+        variational: `dropout` between layers uses one mask a sequence, the same for all time steps.
+        zoneout, zoneout_cell: probability that a unit of h, or of c, keeps its old value (Krueger et al. 2017).
+        weight_dropout: drops entries of every recurrent matrix (Merity et al. 2018, "Regularizing and Optimizing LSTM
+            Language Models", section 2): one mask a call, the same for all time steps, off in evaluation.
+        learned_state: the state before the first step is a parameter, where none is given.
+        backend: "torch" (torch's own kernels), "fused" (the engine), "loop" (the cell's equations, step by step) or
+            "auto", the quickest of these.
+        cell_options: the fields of the cell, such as `proj_size`.
     Parameters carry torch's names (`weight_ih_l0`, ..., `_reverse`), so that state dicts are exchanged with it.
     """
-
-    cell: ClassVar[Cell]
-    torch_function: ClassVar[str | None] = None
 
     def __init__(
         self,
@@ -47,40 +55,47 @@ class RecurrentLayer(nn.Module):
         dropout: float = 0.0,
         bidirectional: bool = False,
         *,
+        merge: Merge = "concatenate",
+        connection: Connection = "none",
+        variational: bool = False,
+        zoneout: float = 0.0,
+        zoneout_cell: float = 0.0,
         weight_dropout: float = 0.0,
-        backend: Literal["auto", "torch", "loop"] = "auto",
+        learned_state: bool = False,
+        backend: Backend = "auto",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        **cell_options: Any,
     ) -> None:
         super().__init__()
-        _check_arguments(input_size, hidden_size, num_layers, dropout, weight_dropout)
-        if backend == "torch" and self.torch_function is None:
-            raise UsageError(f"torch has no kernel for the cell {self.cell.name!r}. Use backend='auto' or 'loop'.")
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        _arguments.check_sizes(sizes, bias)
+        _arguments.check_choices(backend, connection, merge)
+        self.cell = self.build_cell(**cell_options)
+        shares = {"dropout": dropout, "weight_dropout": weight_dropout}
+        shares |= {"zoneout": zoneout, "zoneout_cell": zoneout_cell}
+        _arguments.check_shares(self.cell, backend, shares)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        self.weight_dropout, self.backend = weight_dropout, backend
+        self.merge, self.connection, self.variational = merge, connection, variational
+        self.zoneout = tuple((name, p) for name, p in (("h", zoneout), ("c", zoneout_cell)) if p > 0)
+        self.weight_dropout, self.learned_state, self.backend = weight_dropout, learned_state, backend
         self.directions = 2 if bidirectional else 1
-        for layer in range(num_layers):
-            size = input_size if layer == 0 else hidden_size * self.directions
-            for suffix in self._suffixes(layer):
-                for name, shape in self.cell.parameter_shapes(size, hidden_size, bias).items():
-                    parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                    self.register_parameter(name + suffix, parameter)
+        size = self.cell.output_size(hidden_size)
+        self.output_size = size * self.directions if merge == "concatenate" else size
+        self._widths = tuple(self.cell.state_sizes(hidden_size).values())
+        self._add_parameters(device, dtype)
         self.reset_parameters()
 
-    def _suffixes(self, layer: int) -> list[str]:
-        return [f"_l{layer}", f"_l{layer}_reverse"][: self.directions]
-
-    def reset_parameters(self) -> None:
-        """Draw every parameter from the uniform distribution over +-1/sqrt(hidden_size), as torch does."""
-        bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
-
-    def extra_repr(self) -> str:
-        """Describe the sizes in the layer's printed form."""
-        both = ", bidirectional=True" if self.bidirectional else ""
-        return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{both}"
+    @classmethod
+    def build_cell(cls, **options: Any) -> Cell:
+        """Build the layer's cell; `options` are the cell's fields. Raises UsageError for one that it does not have."""
+        allowed = [field.name for field in dataclasses.fields(cls.cell)]
+        for name in options:
+            if name not in allowed:
+                known = f"Its own are: {', '.join(allowed)}." if allowed else "It has none of its own."
+                raise UsageError(f"The cell {cls.cell.name!r} has no option {name!r}. {known}")
+        return dataclasses.replace(cls.cell, **options)
 
     def forward(
         self,
@@ -91,23 +106,24 @@ class RecurrentLayer(nn.Module):
         """Run over whole sequences; shapes as in the class. Raises ShapeError where sizes do not fit."""
         if isinstance(x, PackedSequence):
             return self._forward_packed(x, state, lengths)
+        if state is not None and lengths is None and self._is_single(x):  # a step of generation
+            return self._forward_single(x, state)
         unbatched = x.dim() == 2
         if unbatched:
             x = x.unsqueeze(0 if self.batch_first else 1)
-        _lengths.check_input(x, self.input_size)
-        if self.batch_first:
+        if self.batch_first and x.dim() == 3:
             x = x.transpose(0, 1)
-        batch = x.shape[1]
-        states = self._read_state(state, x, batch, unbatched)
+        _lengths.check_input(x, self.input_size)
+        states = self._read_state(state, x, unbatched)
         if lengths is not None:
-            lengths = _lengths.check_lengths(lengths, x.shape[0], batch, x.device)
+            lengths = _lengths.check_lengths(lengths, x.shape[0], x.shape[1], x.device)
         output, states = self._run(x, states, lengths)
         if self.batch_first:
             output = output.transpose(0, 1)
         if unbatched:
             output = output.squeeze(0 if self.batch_first else 1)
             states = tuple(tensor.squeeze(1) for tensor in states)
-        return output, self._write_state(states)
+        return output, states[0] if len(states) == 1 else states
 
     def _forward_packed(
         self, x: PackedSequence, state: Tensor | State | None, lengths: Tensor | None
@@ -116,67 +132,85 @@ class RecurrentLayer(nn.Module):
             raise UsageError("A PackedSequence brings its own lengths; leave out lengths=.")
         padded, sequence_lengths = _lengths.unpack(x)
         _lengths.check_input(padded, self.input_size)
-        states = self._read_state(state, padded, padded.shape[1], False)
+        states = self._read_state(state, padded, False)
         output, states = self._run(padded, states, sequence_lengths)
-        return _lengths.pack_like(output, x), self._write_state(states)
+        return _lengths.pack_like(output, x), states[0] if len(states) == 1 else states
+
+    def _is_single(self, x: Tensor) -> bool:
+        """Whether a call can take the path of few Python operations that a step of generation needs."""
+        return (
+            x.dim() == 3
+            and x.shape[1 if self.batch_first else 0] == 1
+            and not (self.training or torch.is_grad_enabled() or self.bidirectional or self.zoneout)
+            and self.connection == "none"
+            and self.backend != "torch"
+        )
+
+    def _forward_single(self, x: Tensor, state: Tensor | State) -> tuple[Tensor, Tensor | State]:
+        """Make one step by the cell's equations; shapes as in `forward`."""
+        time = 1 if self.batch_first else 0
+        x = x.squeeze(time)
+        _lengths.check_features(x, self.input_size)
+        states = _states.read(state, self.cell, self._widths, (self.num_layers, x.shape[0]), x.device)
+        ends = []
+        for layer in range(self.num_layers):
+            weights = self._weights(layer)
+            end = self.cell.step(self.cell.project(x, weights), tuple([one[layer] for one in states]), weights)
+            ends.append(end)
+            x = end[0]
+        if len(ends) == 1:
+            after = tuple([tensor.unsqueeze(0) for tensor in ends[0]])
+        else:
+            after = tuple([torch.stack(tensors) for tensors in zip(*ends, strict=True)])
+        return x.unsqueeze(time), after[0] if len(after) == 1 else after
+
+    def _read_state(self, state: Tensor | State | None, x: Tensor, unbatched: bool) -> State:
+        """Give the tensors of the state before the first step of x (time, batch, input_size)."""
+        rows, batch = self.num_layers * self.directions, x.shape[1]
+        if state is not None:
+            return _states.read(state, self.cell, self._widths, (rows, batch), x.device, unbatched)
+        if not self.learned_state:
+            return _states.start(self.cell, self._widths, (rows, batch), x)
+        return tuple(tensor.unsqueeze(1).expand(-1, batch, -1) for tensor in self._learned())
 
     def _run(self, x: Tensor, states: State, lengths: Tensor | None) -> tuple[Tensor, State]:
-        weights = [self._weights(suffix) for layer in range(self.num_layers) for suffix in self._suffixes(layer)]
-        # A single step without a gradient (generation) is quicker by its equations: a kernel prepares its weights anew.
-        single = self.backend == "auto" and x.shape[0] == 1 and lengths is None and not torch.is_grad_enabled()
-        if self.backend != "loop" and self.torch_function is not None and not single:
-            return run_torch(self.torch_function, x, states, lengths, weights, self)
+        """Run the stack over x (time, batch, input_size)."""
+        weights = [self._weights(index) for index in range(self.num_layers * self.directions)]
+        kernel = not self.zoneout and takes_kernel(self.cell, self.backend, x)
+        if kernel and self.merge == "concatenate" and self.connection == "none" and not self.variational:
+            options = (self.directions, self.dropout, self.training)
+            return run_kernel(self.cell, x, states, lengths, weights, *options)
+        if lengths is not None and self.connection != "none":
+            x = _lengths.blank(x, lengths)
         ends: list[State] = []
         for layer in range(self.num_layers):
-            outputs = []
-            for direction in range(self.directions):
-                index = layer * self.directions + direction
-                start = tuple(tensor[index] for tensor in states)
-                output, end = run_cell(self.cell, x, start, lengths, weights[index], reverse=direction == 1)
-                outputs.append(output)
-                ends.append(end)
-            x = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
-            if layer + 1 < self.num_layers:
-                x = F.dropout(x, self.dropout, self.training)
-        return x, tuple(torch.stack(tensors) for tensors in zip(*ends, strict=True))
+            rows = slice(layer * self.directions, (layer + 1) * self.directions)
+            start = tuple(tensor[rows] for tensor in states)
+            if kernel:
+                options = (self.directions, 0.0, self.training)
+                output, end = run_kernel(self.cell, x, start, lengths, weights[rows], *options)
+            else:
+                output, end = self._run_layer(x, start, lengths, weights[rows])
+            if self.merge == "sum" and self.bidirectional:
+                output = output.unflatten(-1, (2, -1)).sum(dim=-2)
+            x = _between.connect(x, output, self.connection, self._highway(layer))
+            ends.append(end)
+            if layer + 1 < self.num_layers and self.training and self.dropout > 0:
+                x = _between.drop(x, self.dropout, self.variational)
+        return x, tuple(torch.cat(tensors) for tensors in zip(*ends, strict=True))
 
-    def _weights(self, suffix: str) -> SimpleNamespace:
-        weights = SimpleNamespace(bias_ih=None, bias_hh=None)
-        for name in self.cell.parameter_shapes(self.input_size, self.hidden_size, self.bias):
-            setattr(weights, name, getattr(self, name + suffix))
-        if self.training and self.weight_dropout > 0:
-            weights.weight_hh = F.dropout(weights.weight_hh, self.weight_dropout)
-        return weights
-
-    def _read_state(self, state: Tensor | State | None, x: Tensor, batch: int, unbatched: bool) -> State:
-        rows, names = self.num_layers * self.directions, self.cell.state_names
-        if state is None:
-            zeros = x.new_zeros(rows, batch, self.hidden_size)
-            return tuple(zeros for _ in names)
-        tensors = (state,) if isinstance(state, Tensor) else tuple(state)
-        if len(tensors) != len(names):
-            raise ShapeError(f"The state has {len(tensors)} tensors; a {self.cell.name} takes {', '.join(names)}.")
-        if unbatched:
-            tensors = tuple(tensor.unsqueeze(1) for tensor in tensors)
-        expected = (rows, batch, self.hidden_size)
-        for name, tensor in zip(names, tensors, strict=True):
-            if tuple(tensor.shape) != expected:
-                raise ShapeError(
-                    f"The state's {name} has the shape {tuple(tensor.shape)}; this call needs {expected}: "
-                    f"(layers * directions, batch, hidden_size)."
-                )
-        return tensors
-
-    def _write_state(self, states: State) -> Tensor | State:
-        return states[0] if len(states) == 1 else states
-
-
-def _check_arguments(input_size: int, hidden_size: int, num_layers: int, dropout: float, weight_dropout: float) -> None:
-    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-    faults = [f"{name}={value} must be at least 1." for name, value in sizes.items() if value < 1]
-    shares = {"dropout": dropout, "weight_dropout": weight_dropout}
-    faults += [
-        f"{name}={value} must be at least 0 and below 1." for name, value in shares.items() if not 0 <= value < 1
-    ]
-    if faults:
-        raise UsageError(" ".join(faults))
+    def _run_layer(
+        self, x: Tensor, states: State, lengths: Tensor | None, weights: list[SimpleNamespace]
+    ) -> tuple[Tensor, State]:
+        """Run one layer in its directions by the cell's equations; shapes as those of `run_kernel`."""
+        cell = self.cell
+        if self.zoneout:
+            cell = ZoneoutCell(cell, self.hidden_size, self.zoneout, self.training)
+        outputs, ends = [], []
+        for direction in range(self.directions):
+            start = tuple(tensor[direction] for tensor in states)
+            output, end = run_direction(self.backend, cell, x, start, lengths, weights[direction], direction == 1)
+            outputs.append(output)
+            ends.append(end)
+        output = torch.cat(outputs, dim=-1) if self.bidirectional else outputs[0]
+        return output, tuple(torch.stack(tensors) for tensors in zip(*ends, strict=True))

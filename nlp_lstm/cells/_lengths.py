@@ -15,10 +15,21 @@ def check_input(x: Tensor, input_size: int) -> None:
         raise ShapeError(
             f"The input has {x.dim()} dimensions; a layer takes (time, batch, features) or (time, features)."
         )
-    if x.shape[-1] != input_size:
-        raise ShapeError(f"The input has {x.shape[-1]} features; this layer was built with input_size={input_size}.")
+    check_features(x, input_size)
     if x.shape[0] == 0 or x.shape[1] == 0:
         raise ShapeError(f"The input is empty: its shape is {tuple(x.shape)}. Give at least one step of one sequence.")
+
+
+def check_features(x: Tensor, input_size: int) -> None:
+    """Raise ShapeError unless the last dimension of x is `input_size`."""
+    if x.shape[-1] != input_size:
+        raise ShapeError(f"The input has {x.shape[-1]} features; this layer was built with input_size={input_size}.")
+
+
+def blank(x: Tensor, lengths: Tensor) -> Tensor:
+    """Put zeros behind each length in x (time, batch, features), whatever stands there."""
+    behind = torch.arange(x.shape[0], device=x.device)[:, None] >= lengths
+    return x.masked_fill(behind.unsqueeze(-1), 0.0)
 
 
 def check_lengths(lengths: Tensor, time: int, batch: int, device: torch.device) -> Tensor:

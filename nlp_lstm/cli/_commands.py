@@ -24,12 +24,17 @@ class Command:
 
 COMMANDS = {
     "recipes": Command("_recipes", "recipes", "list the recipes, a line each"),
+    "cells": Command("_cells", "cells [options]", "list the recurrent cells: name, size, paper; their speed here"),
     "copy": Command("_copy", "copy RECIPE [PATH]", "write a recipe to a file of your own, to edit and train"),
     "train": Command("_train", "train RECIPE|FILE.py [options]", "train a model; the result is a run folder"),
     "generate": Command(
         "_generate", "generate RUN [options]", "continue text; without --prompt a conversation or a pipe"
     ),
+    "classify": Command("_classify", "classify RUN [options] < lines", "label texts, with probabilities and reasons"),
+    "translate": Command("_translate", "translate RUN [options] < lines", "translate lines, or what is typed"),
     "evaluate": Command("_evaluate", "evaluate RUN [options]", "score a run on held-out text"),
+    "compare": Command("_compare", "compare RUN_A RUN_B [options]", "test whether one run is better than another"),
+    "plot": Command("_plot", "plot RUN... [options]", "draw the curves of training, as text or as a picture"),
 }
 
 _HELP = """usage: nlp-lstm COMMAND ...

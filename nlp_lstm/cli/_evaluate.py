@@ -1,72 +1,134 @@
-"""`nlp-lstm evaluate`: the scores of a run on held-out text."""
+"""`nlp-lstm evaluate`: the scores of a run on held-out text, or of translations that any system made."""
 
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
-from nlp_lstm.cli._options import new_parser, parse
-from nlp_lstm.cli._terminal import note
-from nlp_lstm.errors import UsageError
+import jsonargparse
 
-_DATA_OPTIONS = ("text_field", "valid_fraction", "test_fraction")
+from nlp_lstm.cli._held_out import add_data_options, data_flags_given, data_options, note_data
+from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._terminal import note, write
+from nlp_lstm.errors import DataError, UsageError
+
+_DESCRIPTION = """Score a run on held-out text, by default the test split of the data it was trained on.
+With --hypotheses and --references instead of RUN: score the translations of any system, line by line."""
 
 
 def run(arguments: list[str]) -> int:
-    """Load the run, score it, and print the scores as text or as one JSON object."""
-    parser = new_parser(
-        "evaluate",
-        "RUN [options]",
-        "Score a run on held-out text, by default the test split of the data it was trained on.",
-    )
-    parser.add_argument("run", metavar="RUN", type=str, help="run folder that `nlp-lstm train` wrote")
-    parser.add_argument(
-        "--data", type=str, metavar="D", help="other data: a file (all of it), a folder, a built-in name or a hub id"
-    )
-    parser.add_argument("--split", type=str, default="test", help="train, valid or test (default: test)")
-    parser.add_argument("--text-field", type=str, metavar="F", help="column of --data that holds the text")
-    parser.add_argument("--valid-fraction", type=float, metavar="X", help="share of a single --data file that is valid")
-    parser.add_argument("--test-fraction", type=float, metavar="X", help="share of a single --data file that is test")
-    parser.add_argument("--json", action="store_true", help="print one JSON object in one line")
-    options = parse(parser, arguments)
-    data = _data_options(options)
-
-    from nlp_lstm.tasks import load
-
+    """Score a run, or two files, and print the scores as text or as one JSON object."""
+    options = parse(_parser(), arguments)
+    _check(options)
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print while loading is no result
-        task = load(options["run"])
-        if data is not None:
-            _print_notes(data)
-        scores = task.evaluate(data, split=options["split"])
-    print(json.dumps(scores.to_json(), ensure_ascii=False) if options["json"] else scores.text())
+        scores = _scores_of_run(options) if options["run"] is not None else _scores_of_files(options)
+    if options["json"]:
+        print(json.dumps(scores.to_json(), ensure_ascii=False))
+    else:
+        details = getattr(scores, "details", None)
+        write((scores.text() if details is None else f"{scores.text()}\n\n{details()}") + "\n")
     return 0
 
 
-def _data_options(options: dict[str, Any]) -> Any:
-    """The DataOptions that the flags describe, or None for the run's own data."""
-    given = {name: options[name] for name in _DATA_OPTIONS if options[name] is not None}
-    if options["data"] is None:
-        if given:
-            flags = ", ".join("--" + name.replace("_", "-") for name in given)
-            raise UsageError(f"{flags} describes --data, which is not given. Add --data FILE, or leave it out.")
-        return None
-    from nlp_lstm.data import DataOptions
+def _parser() -> jsonargparse.ArgumentParser:
+    parser = new_parser("evaluate", "RUN [options] | --hypotheses FILE --references FILE", _DESCRIPTION)
+    parser.add_argument("run", metavar="RUN", type=str, nargs="?", help="run folder that `nlp-lstm train` wrote")
+    add_data_options(parser)
+    parser.add_argument(
+        "--plot", type=str, metavar="FOLDER", help="draw a classifier's confusion matrix and reliability"
+    )
+    parser.add_argument("--hypotheses", type=str, metavar="FILE", help="translations to score, one a line; - is stdin")
+    parser.add_argument("--references", type=str, metavar="FILE", help="what they should be, the same lines")
+    parser.add_argument(
+        "--training-text",
+        type=str,
+        metavar="FILE",
+        help="target side of the training text, to score words by frequency",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object in one line")
+    return parser
 
-    if Path(options["data"]).is_file() and not {"valid_fraction", "test_fraction"} & given.keys():
-        given |= {
-            "valid_fraction": 0.0,
-            "test_fraction": 1.0,
-            "held_out_limit": 0,
-        }  # a file that one names here is all there to be scored
-    return DataOptions(data=options["data"], **given)
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse what cannot work before anything is loaded."""
+    files = {name: options[name] for name in ("hypotheses", "references", "training_text")}
+    if options["run"] is not None:
+        named = [f"--{name.replace('_', '-')}" for name, file in files.items() if file is not None]
+        if named:
+            raise UsageError(f"{', '.join(named)} takes the place of RUN. Give a run or two files, not both.")
+        data_flags_given(options)
+        return
+    if files["hypotheses"] is None and files["references"] is None:
+        raise UsageError("RUN is missing. `nlp-lstm evaluate --help` shows the call.")
+    for name in ("hypotheses", "references"):
+        if files[name] is None:
+            raise UsageError(f"--{name} is missing: scores need hypotheses and references, two files of as many lines.")
+    if [*files.values()].count("-") > 1:
+        raise UsageError("Two files cannot both be - (stdin). Name one of them.")
+    if options["data"] is not None or options["plot"] is not None or data_flags_given(options):
+        raise UsageError("--data and --plot go with a run. Leave them out, or give RUN in place of two files.")
 
 
-def _print_notes(data: Any) -> None:
-    """Say on stderr what was decided about the data, such as where a single file is cut."""
-    from nlp_lstm.data import load_text
+def _scores_of_run(options: dict[str, Any]) -> Any:
+    if options["plot"] is not None:
+        from nlp_lstm.evaluation import require_matplotlib
 
-    for line in load_text(data).notes:
-        note(line)
+        require_matplotlib()
+    from nlp_lstm.tasks import load
+
+    task: Any = load(options["run"])
+    if options["plot"] is not None and task.kind != "classification":
+        kind = task.kind.replace("_", " ")
+        raise UsageError(f"--plot draws the scores of a classifier; {options['run']} is for {kind}. Leave it out.")
+    data = data_options(options, task)
+    if data is not None:
+        note_data(data, task.kind)
+    scores = task.evaluate(data, split=options["split"])
+    if options["plot"] is not None:
+        from nlp_lstm.evaluation import save_pictures
+
+        for file in save_pictures(scores, options["plot"]):
+            note(f"Drawn: {file}")
+    return scores
+
+
+def _scores_of_files(options: dict[str, Any]) -> Any:
+    hypotheses, references = (_lines(options[name], f"--{name}") for name in ("hypotheses", "references"))
+    if len(hypotheses) != len(references):
+        raise DataError(
+            f"{options['hypotheses']} has {len(hypotheses):,} lines and {options['references']} {len(references):,}; "
+            "line i of one is scored against line i of the other. Give files of as many lines, empty ones kept."
+        )
+    if not references:
+        raise DataError(f"{options['hypotheses']} and {options['references']} are empty: there is nothing to score.")
+    training_text = options["training_text"]
+    from nlp_lstm.evaluation import translation_scores
+
+    return translation_scores(
+        hypotheses,
+        references,
+        training_text=None if training_text is None else _lines(training_text, "--training-text"),
+    )
+
+
+def _lines(file: str, flag: str) -> list[str]:
+    """Read the lines of a UTF-8 file, `.gz` or `-` for stdin as well; only a line feed ends a line."""
+    try:
+        content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        content = gzip.decompress(content) if file.endswith(".gz") else content
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{flag} {file}, line {line:,}: not UTF-8 text. Save the file as UTF-8.") from None
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise DataError(f"{flag} {file} is a damaged gzip file. Fetch or pack it again.") from None
+    except OSError as error:
+        raise DataError(
+            f"{flag} {file} cannot be read: {error.strerror}. Name a file of one sentence a line."
+        ) from None
+    return text.removesuffix("\n").split("\n") if text else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from nlp_lstm.errors import NlpLstmError
+from nlp_lstm.errors import NlpLstmError, Stopped
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
@@ -15,6 +15,8 @@ def explain(error: BaseException) -> tuple[str, int]:
     """Return the line to print (empty: say nothing) and the exit code for `error`."""
     if isinstance(error, NlpLstmError):
         return _one_line(str(error)), error.exit_code
+    if isinstance(error, Stopped):
+        return "stopped.", error.exit_code
     if isinstance(error, KeyboardInterrupt):
         return "stopped.", EXIT_INTERRUPTED
     if isinstance(error, BrokenPipeError):

@@ -1,9 +1,9 @@
-"""Text that every installation already has, so that the first run needs no download."""
+"""Data that every installation already has, so that the first run needs no download."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from nlp_lstm.data._plain import cut_pieces
 from nlp_lstm.data._source import TextSource
@@ -36,3 +36,21 @@ def load_pydoc() -> tuple[TextSource, str]:
 
 
 BUILT_IN: dict[str, Callable[[], tuple[TextSource, str]]] = {"pydoc": load_pydoc}
+
+
+def load_reviews() -> tuple[Mapping[str, tuple[Sequence[str], Sequence[str]]], str]:
+    """Return the texts and the labels of each split of the composed reviews, and a line that describes them."""
+    from nlp_lstm.data._reviews import reviews
+
+    return reviews(), "reviews, composed by a grammar (synthetic)"
+
+
+def load_phrases(source: str, target: str) -> tuple[Mapping[str, Sequence[tuple[str, str]]], str]:
+    """Return the pairs of each split of phrases in two locales, and a line that describes them."""
+    from nlp_lstm.data._phrases import phrases
+
+    return phrases(source, target), f"phrases {source}-{target}, composed from locale data (synthetic)"
+
+
+BUILT_IN_LABELLED = {"reviews": load_reviews}
+BUILT_IN_PAIRS = {"phrases": load_phrases}

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import numpy.typing as npt
 from nlp_lstm.errors import DataError
 
 FORMAT_VERSION = 1
+_WORK = ".making-"
+_ABANDONED = 24 * 3600  # seconds since a process wrote to its folder, after which it must have been killed
 Ids = npt.NDArray[np.integer[Any]]
 
 
@@ -63,7 +66,8 @@ class TokenCache:
         """
         with self._naming_the_folder():
             self.root.mkdir(parents=True, exist_ok=True)
-            work = Path(tempfile.mkdtemp(prefix=".making-", dir=self.root))
+            self._sweep()
+            work = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.root))
         try:
             tokens, unknown = self._write_ids(work / "ids.bin", arrays, unk_id)
             with self._naming_the_folder():
@@ -81,6 +85,14 @@ class TokenCache:
         if found is None:
             raise DataError(f"The token cache {self.entry} was taken away while it was made. Run again.")
         return found
+
+    def _sweep(self) -> None:
+        """Remove what killed processes left; a folder that another one removes or still fills is no fault."""
+        for work in self.root.glob(f"{_WORK}*"):
+            with contextlib.suppress(OSError):
+                written = max(path.stat().st_mtime for path in (work, *work.iterdir()))
+                if time.time() - written > _ABANDONED:
+                    shutil.rmtree(work, ignore_errors=True)
 
     def _write_ids(self, path: Path, arrays: Iterable[Ids], unk_id: int) -> tuple[int, int]:
         tokens = unknown = 0

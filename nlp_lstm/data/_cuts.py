@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
 
@@ -18,37 +18,53 @@ def fill_splits(sources: dict[str, TextSource], options: DataOptions) -> tuple[d
     Training data alone gives up a validation and a test part; with a test part of its own, only a validation part.
     Everything else stays as it came.
     """
-    if "train" not in sources or "valid" in sources:
+    if not is_cut(sources, options):
         return sources, []
-    test_fraction = 0.0 if "test" in sources else options.test_fraction
-    if not options.valid_fraction and not test_fraction:
-        return sources, []
-    parts, note = _cut(sources["train"], exact(options.valid_fraction), exact(test_fraction), options.held_out_limit)
+    source = sources["train"]
+    total = sum(1 for _ in source) if source.ends_with_eos else sum(map(len, source))
+    unit = "records" if source.ends_with_eos else "characters"
+    sizes = cut_sizes(source.name, total, unit, "test" in sources, options)
+    parts, note = _cut(source, sizes, unit)
     rest = {name: source for name, source in sources.items() if name != "train"}
     return parts | rest, [note]
 
 
-def _cut(source: TextSource, valid: Fraction, test: Fraction, limit: int) -> tuple[dict[str, TextSource], str]:
-    unit = "records" if source.ends_with_eos else "characters"
-    total = sum(1 for _ in source) if source.ends_with_eos else sum(map(len, source))
+def is_cut(there: Container[str], options: DataOptions) -> bool:
+    """Tell whether validation or test data is to be held out of the training part, given the splits there are."""
+    shares = options.valid_fraction, 0.0 if "test" in there else options.test_fraction
+    return "train" in there and "valid" not in there and any(shares)
+
+
+def cut_sizes(name: str, total: int, unit: str, has_test: bool, options: DataOptions) -> dict[str, int]:
+    """Return how much of `total` each split gets; those of no share are not in it.
+
+    Raises:
+        DataError: It is too little for one of them.
+    """
+    valid, test = exact(options.valid_fraction), Fraction(0) if has_test else exact(options.test_fraction)
     train_stop, valid_stop = int((1 - valid - test) * total), int((1 - test) * total)
-    if limit:
-        sizes = min(valid_stop - train_stop, limit), min(total - valid_stop, limit)
-        train_stop, valid_stop = total - sum(sizes), total - sizes[1]
-    borders = (0, train_stop, valid_stop, total)
-    shares = (1 - valid - test, valid, test)
-    parts: dict[str, TextSource] = {}
-    said: list[str] = []
-    for split, share, start, stop in zip(SPLITS, shares, borders, borders[1:], strict=False):
-        if start == stop and not share:
-            continue
-        if start == stop:
+    held_out = valid_stop - train_stop, total - valid_stop
+    if options.held_out_limit:
+        held_out = min(held_out[0], options.held_out_limit), min(held_out[1], options.held_out_limit)
+    sizes = dict(zip(SPLITS, (total - sum(held_out), *held_out), strict=True))
+    shares = dict(zip(SPLITS, (1 - valid - test, valid, test), strict=True))
+    for split, size in sizes.items():
+        if not size and shares[split]:
             raise DataError(
-                f"{source.name} is too short to split: of its {total:,} {unit}, none is left for {split}. Give more "
+                f"{name} is too short to split: of its {total:,} {unit}, none is left for {split}. Give more "
                 "text, or change --valid-fraction and --test-fraction."
             )
-        parts[split] = _between(source, split, start, stop)
-        said.append(f"{'the first' if not start else 'the next'} {stop - start:,} {unit} are {split}")
+    return {split: size for split, size in sizes.items() if size}
+
+
+def _cut(source: TextSource, sizes: Mapping[str, int], unit: str) -> tuple[dict[str, TextSource], str]:
+    parts: dict[str, TextSource] = {}
+    said: list[str] = []
+    start = 0
+    for split, size in sizes.items():
+        parts[split] = _between(source, split, start, start + size)
+        said.append(f"{'the next' if start else 'the first'} {size:,} {unit} are {split}")
+        start += size
     return parts, f"{source.name} is split by position: {', '.join(said)}"
 
 

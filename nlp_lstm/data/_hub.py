@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nlp_lstm.data._columns import asked_column
+from nlp_lstm.data._delimited import Row
 from nlp_lstm.data._files import SPLIT_OF_NAME
-from nlp_lstm.data._records import choose_column
-from nlp_lstm.data._source import TextSource
+from nlp_lstm.data._tables import Table
 from nlp_lstm.errors import DataError
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
@@ -19,48 +20,48 @@ def looks_like_hub_id(data: str) -> bool:
     return _HUB_ID.fullmatch(data) is not None and not data.startswith(".")
 
 
-def load_hub(data: str, text_field: str | None) -> tuple[dict[str, TextSource], str, list[str]]:
-    """Return the splits of a hub data set, a line that describes it, and notes.
+def hub_tables(data: str) -> tuple[dict[str, Table], list[str]]:
+    """Return the splits of a hub data set as tables, and notes.
 
     Only this function imports `datasets`, and only here may the network be used; HF_HUB_OFFLINE forbids it, and then
     what the cache of `datasets` holds is found all the same.
 
     Raises:
-        DataError: The data set is not there, cannot be reached or is not made of text.
+        DataError: The data set is not there, cannot be reached or has none of the three splits.
     """
     splits = _download(data)
-    sources: dict[str, TextSource] = {}
+    tables: dict[str, Table] = {}
     others: list[str] = []
-    column = ""
     for name, rows in splits.items():
         split = SPLIT_OF_NAME.get(str(name).lower())
-        if split is None or split in sources:
+        if split is None or split in tables:
             others.append(str(name))
-            continue
-        strings = {
-            field: getattr(kind, "dtype", "") in {"string", "large_string"} for field, kind in rows.features.items()
-        }
-        column = choose_column(f"{data} ({name})", strings, text_field)
-        sources[split] = TextSource(f"{data} ({name})", True, _column_reader(rows, column, f"{data} ({name})"))
-    if not sources:
+        else:
+            tables[split] = _table(rows, f"{data} ({name})")
+    if not tables:
         raise DataError(f"The hub data set {data} has no train, valid or test split, only: {', '.join(others)}.")
     notes = [f"Splits of {data} that are left out: {', '.join(others)}"] if others else []
-    return sources, f"hub data set {data} (column {column})", notes
+    return tables, notes
 
 
-def _column_reader(rows: Any, column: str, name: str) -> Any:
-    def pieces() -> Iterator[str]:
+def _table(rows: Any, name: str) -> Table:
+    features = rows.features
+    strings = {field: getattr(kind, "dtype", "") in {"string", "large_string"} for field, kind in features.items()}
+    label_names = {
+        field: list(names)
+        for field, kind in features.items()
+        if (names := getattr(kind, "names", None) or getattr(getattr(kind, "feature", None), "names", None))
+    }
+
+    def read(fields: Mapping[str, str]) -> Iterator[Row]:
+        wanted = [asked_column(name, strings, field, flag) for field, flag in fields.items()]
         place = 0
-        for batch in rows.select_columns([column]).iter(batch_size=256):
-            for text in batch[column]:
+        for batch in rows.select_columns(wanted).iter(batch_size=256):
+            for values in zip(*(batch[field] for field in wanted), strict=True):
                 place += 1
-                if not isinstance(text, str):
-                    raise DataError(
-                        f"{name}, row {place:,}: column {column!r} holds no text. Name another with --text-field."
-                    )
-                yield text
+                yield place, values
 
-    return pieces
+    return Table(name, "row", strings, read, label_names)
 
 
 def _download(data: str) -> Any:

@@ -33,11 +33,6 @@ _MAGIC = {
 }
 
 
-def read_pieces(path: Path) -> Iterator[str]:
-    """Yield a text file in pieces of about a megabyte that concatenate to its exact text."""
-    return cut_pieces(read_characters(path))
-
-
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the lines of a text file with their ends; only "\\n" ends a line, since records may hold the others."""
     unfinished: list[str] = []

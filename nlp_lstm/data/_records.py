@@ -6,73 +6,35 @@ the columns asked for, with the line or row they stand in.
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nlp_lstm.data._columns import asked_column, listed
+from nlp_lstm.data._delimited import Cells, Row, named_rows, quoted_cells, tab_cells
 from nlp_lstm.data._plain import read_lines, unreadable
 from nlp_lstm.errors import DataError
 
-TEXT_COLUMNS = ("text", "sentence", "content")
-# A quote that is never closed swallows the lines after it; this bounds the memory it can take.
-_LONGEST_FIELD = 16 << 20
 _PARQUET_ROWS = 256
-
-Row = tuple[int, Sequence[object]]
 
 
 class RecordFormat(NamedTuple):
     """How to read one kind of file; `place` is the word for what `rows` counts.
 
-    `columns(path)` maps names to whether they hold strings; `rows(path, names)` yields (place, values).
+    `columns(path)` maps names to whether they hold strings; `rows(path, fields)` yields (place, values) of the
+    columns in `fields`, which maps each to the flag that names it. `cells(path)` yields (line, all cells) of tables
+    as text, the first line too; None for formats whose columns always have names.
     """
 
     place: str
     columns: Callable[[Path], dict[str, bool]]
-    rows: Callable[[Path, Sequence[str]], Iterator[Row]]
+    rows: Callable[[Path, Mapping[str, str]], Iterator[Row]]
+    cells: Callable[[Path], Iterator[Cells]] | None = None
 
 
-def choose_column(where: str, columns: Mapping[str, bool], text_field: str | None) -> str:
-    """Return the column that holds the text: the one asked for, else a usual name, else the only one of strings.
-
-    Raises:
-        DataError: There is no such column, or none or several could be meant.
-    """
-    there = ", ".join(columns) or "none"
-    if text_field is not None:
-        if text_field in columns:
-            return text_field
-        raise DataError(f"{where} has no column {text_field!r}. Its columns: {there}. Name one with --text-field.")
-    strings = [name for name, holds_strings in columns.items() if holds_strings]
-    for name in TEXT_COLUMNS:
-        if name in strings:
-            return name
-    if len(strings) == 1:
-        return strings[0]
-    raise DataError(
-        f"It is not clear which column of {where} holds the text. Its columns: {there}. Name it with --text-field."
-    )
-
-
-def read_texts(path: Path, kind: str, column: str) -> Iterator[str]:
-    """Yield the text of each record of a file.
-
-    Raises:
-        DataError: A record has no text in this column, or the file is damaged there.
-    """
-    form = RECORD_FORMATS[kind]
-    for place, (value,) in form.rows(path, [column]):
-        if not isinstance(value, str):
-            raise DataError(
-                f"{path}, {form.place} {place:,}: column {column!r} holds {_briefly(value)} where text is expected. "
-                "Mend or remove it, or name another column with --text-field."
-            )
-        yield value
-
-
-def _briefly(value: object) -> str:
+def briefly(value: object) -> str:
+    """Show a value in a message."""
     return "nothing" if value is None else repr(value)[:40]
 
 
@@ -91,7 +53,7 @@ def _jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
             ) from None
         if not isinstance(record, dict):
             raise DataError(
-                f"{path}, line {number:,} is not a JSON object but {_briefly(record)}: write each record as "
+                f"{path}, line {number:,} is not a JSON object but {briefly(record)}: write each record as "
                 '{"text": "..."}, one a line.'
             )
         yield number, record
@@ -103,58 +65,27 @@ def _jsonl_columns(path: Path) -> dict[str, bool]:
     return {}
 
 
-def _jsonl_rows(path: Path, names: Sequence[str]) -> Iterator[Row]:
+def _jsonl_rows(path: Path, fields: Mapping[str, str]) -> Iterator[Row]:
     for number, record in _jsonl_objects(path):
-        for name in names:
+        for name, flag in fields.items():
             if name not in record:
-                there = ", ".join(record) or "none"
                 raise DataError(
-                    f"{path}, line {number:,} has no {name!r}; it has: {there}. Mend the line, or name a field that "
-                    "every record has with --text-field."
+                    f"{path}, line {number:,} has no {name!r}; it has: {listed(record)}. Mend the line, or name a "
+                    f"field that every record has with {flag}."
                 )
-        yield number, [record[name] for name in names]
+        yield number, [record[name] for name in fields]
 
 
-def _table_lines(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    # The limit is the csv module's only one and belongs to the process; raising it again does no harm.
-    csv.field_size_limit(max(_LONGEST_FIELD, csv.field_size_limit()))
-    reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
-    while True:
-        first = reader.line_num + 1
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise DataError(
-                f"{path}, in the record that starts at line {first:,}: {error}. A quote inside a quoted field is "
-                'written twice (""), and every quote that opens is closed.'
-            ) from None
-        if row is None:
-            return
-        if row:  # the module gives an empty list for a blank line
-            yield first, row
-
-
-def _table_format(delimiter: str) -> RecordFormat:
+def _table_format(cells: Callable[[Path], Iterator[Cells]]) -> RecordFormat:
     def columns(path: Path) -> dict[str, bool]:
-        return dict.fromkeys(next(_table_lines(path, delimiter), (0, []))[1], True)
+        return dict.fromkeys(next(cells(path), (0, []))[1], True)
 
-    def rows(path: Path, names: Sequence[str]) -> Iterator[Row]:
-        lines = _table_lines(path, delimiter)
+    def rows(path: Path, fields: Mapping[str, str]) -> Iterator[Row]:
+        lines = cells(path)
         _, header = next(lines, (0, []))
-        places = [header.index(choose_column(str(path), dict.fromkeys(header, True), name)) for name in names]
-        for number, row in lines:
-            if len(row) != len(header):
-                raise DataError(
-                    f"{path}, line {number:,} has {len(row)} columns, but the first line names {len(header)}: "
-                    f"{', '.join(header)}. Put quotes around a field that holds a {_spoken(delimiter)}."
-                )
-            yield number, [row[place] for place in places]
+        return named_rows(path, lines, header, fields)
 
-    return RecordFormat("line", columns, rows)
-
-
-def _spoken(delimiter: str) -> str:
-    return "tab" if delimiter == "\t" else "comma"
+    return RecordFormat("line", columns, rows, cells)
 
 
 def _open_parquet(path: Path) -> Any:
@@ -174,13 +105,13 @@ def _parquet_columns(path: Path) -> dict[str, bool]:
         return {field.name: str(field.type) in {"string", "large_string", "string_view"} for field in file.schema_arrow}
 
 
-def _parquet_rows(path: Path, names: Sequence[str]) -> Iterator[Row]:
+def _parquet_rows(path: Path, fields: Mapping[str, str]) -> Iterator[Row]:
     import pyarrow
 
     number = 0
     with _open_parquet(path) as file:
-        there = dict.fromkeys(file.schema_arrow.names, True)
-        wanted = [choose_column(str(path), there, name) for name in names]
+        there = file.schema_arrow.names
+        wanted = [asked_column(str(path), there, name, flag) for name, flag in fields.items()]
         try:
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=wanted, use_threads=False):
                 columns = [batch.column(name).to_pylist() for name in wanted]
@@ -194,7 +125,7 @@ def _parquet_rows(path: Path, names: Sequence[str]) -> Iterator[Row]:
 RECORD_FORMATS: dict[str, RecordFormat] = {
     ".jsonl": RecordFormat("line", _jsonl_columns, _jsonl_rows),
     ".ndjson": RecordFormat("line", _jsonl_columns, _jsonl_rows),
-    ".csv": _table_format(","),
-    ".tsv": _table_format("\t"),
+    ".csv": _table_format(quoted_cells),
+    ".tsv": _table_format(tab_cells),
     ".parquet": RecordFormat("row", _parquet_columns, _parquet_rows),
 }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from nlp_lstm.errors import DataError, unknown_name
 
 SPLITS = ("train", "valid", "test")
+Split = TypeVar("Split")
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,33 @@ class TextData:
             UsageError: There is no split of that name.
             DataError: The data does not have this split; the message names those that it has.
         """
-        if name not in SPLITS:
-            raise unknown_name("split", name, SPLITS)
-        source: TextSource | None = getattr(self, name)
-        if source is None:
-            there = ", ".join(split for split in SPLITS if getattr(self, split) is not None)
-            raise DataError(
-                f"{self.description} has no {name} split, only: {there}. Choose one of these with --split, add a file "
-                f"whose name says {name!r}, or hold a share out with --valid-fraction and --test-fraction."
-            )
-        return source
+        splits = dict(zip(SPLITS, (self.train, self.valid, self.test), strict=True))
+        there = {split: source for split, source in splits.items() if source is not None}
+        return choose_split(name, there, self.description)
+
+
+def choose_split(name: str, there: Mapping[str, Split], description: str) -> Split:
+    """Return one of the splits that some data has.
+
+    Raises:
+        UsageError: There is no split of that name.
+        DataError: The data does not have this split; the message names those that it has.
+    """
+    if name not in SPLITS:
+        raise unknown_name("split", name, SPLITS)
+    if name not in there:
+        raise DataError(
+            f"{description} has no {name} split, only: {', '.join(there)}. Choose one of these with --split, add a "
+            f"file whose name says {name!r}, or hold a share out with --valid-fraction and --test-fraction."
+        )
+    return there[name]
+
+
+def content_sha(rows: Iterable[Iterable[str]]) -> str:
+    """Return the hex digest of rows of strings; where each string and row ends counts as well."""
+    digest = hashlib.sha256()
+    for row in rows:
+        parts = [part.encode() for part in row]
+        digest.update(repr([len(part) for part in parts]).encode())
+        digest.update(b"".join(parts))
+    return digest.hexdigest()

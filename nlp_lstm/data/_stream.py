@@ -99,15 +99,6 @@ class TokenStream:
         targets = np.where(scored, pairs[1].astype(np.int64), IGNORE)
         return StreamBatch(torch.from_numpy(inputs), torch.from_numpy(targets))
 
-    def target_positions(self, step: int) -> npt.NDArray[np.int64]:
-        """Return (rows, time): where in the text each target of a step stands, -1 where there is none.
-
-        With it the losses of all steps are put in the order of the text.
-        """
-        positions = self._positions(step)
-        scored = (positions >= self._starts) & (positions < self._stops)
-        return np.where(scored, positions + 1, -1)
-
     def _positions(self, step: int) -> npt.NDArray[np.int64]:
         if not 0 <= step < len(self):
             raise IndexError(f"The stream has steps 0 to {len(self) - 1}; {step} was asked for.")

@@ -1,8 +1,53 @@
 """Decoding: from a step function (ids and state in, logits and state out) to token ids."""
 
+from typing import TYPE_CHECKING
+
+from nlp_lstm._lazy import lazy_names
+from nlp_lstm.decoding._alignment import align, attention_between_words, attention_text, pharaoh, replace_unknown
+from nlp_lstm.decoding._beam_options import BeamOptions
+from nlp_lstm.decoding._decoder import Decoder
 from nlp_lstm.decoding._distribution import next_token_distribution
 from nlp_lstm.decoding._options import SamplingOptions
+from nlp_lstm.decoding._picture import attention_picture
 from nlp_lstm.decoding._sampling import sample_tokens
 from nlp_lstm.decoding._step import StepFunction
 
-__all__ = ["SamplingOptions", "StepFunction", "next_token_distribution", "sample_tokens"]
+if TYPE_CHECKING:
+    from nlp_lstm.decoding._beam import beam_search
+    from nlp_lstm.decoding._ensemble import Ensemble
+    from nlp_lstm.decoding._rules import Conditions
+    from nlp_lstm.decoding._trace import Hypothesis
+    from nlp_lstm.decoding._walk import greedy_search, sample_search
+
+__all__ = [
+    "BeamOptions",
+    "Conditions",
+    "Decoder",
+    "Ensemble",
+    "Hypothesis",
+    "SamplingOptions",
+    "StepFunction",
+    "align",
+    "attention_between_words",
+    "attention_picture",
+    "attention_text",
+    "beam_search",
+    "greedy_search",
+    "next_token_distribution",
+    "pharaoh",
+    "replace_unknown",
+    "sample_search",
+    "sample_tokens",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Conditions": "_rules",
+        "Ensemble": "_ensemble",
+        "Hypothesis": "_trace",
+        "beam_search": "_beam",
+        "greedy_search": "_walk",
+        "sample_search": "_walk",
+    },
+)

@@ -63,6 +63,15 @@ def is_greedy(options: SamplingOptions) -> bool:
     return options.temperature < _GREEDY_BELOW
 
 
+def is_unfiltered(options: SamplingOptions) -> bool:
+    """Tell whether the options draw from the softmax of the logits over the temperature, and every token may come."""
+    return (
+        not is_greedy(options)
+        and options.repetition_penalty == 1.0
+        and (options.top_k, options.top_p, options.min_p) == (0, 1.0, 0.0)
+    )
+
+
 def _penalize(scores: Tensor, recent: Tensor, penalty: float) -> Tensor:
     seen = scores.gather(1, recent)  # (batch, window)
     # An id that comes twice in the window is written twice with the same value: it is penalised once.

@@ -35,7 +35,7 @@ class SamplingOptions:
         # Comparisons with NaN are false, so each rule states what is allowed and not what is forbidden.
         rules = (
             ("--temperature", self.temperature, 0 <= self.temperature < math.inf, "0 (greedy) or a positive number"),
-            ("--top-k", self.top_k, _is_whole(self.top_k) and self.top_k >= 0, "0 (off) or a positive whole number"),
+            ("--top-k", self.top_k, is_whole(self.top_k) and self.top_k >= 0, "0 (off) or a positive whole number"),
             ("--top-p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1 (off)"),
             ("--min-p", self.min_p, 0 <= self.min_p <= 1, "from 0 (off) to 1"),
             (
@@ -47,7 +47,7 @@ class SamplingOptions:
             (
                 "--repetition-window",
                 self.repetition_window,
-                _is_whole(self.repetition_window) and self.repetition_window >= 1,
+                is_whole(self.repetition_window) and self.repetition_window >= 1,
                 "a positive whole number",
             ),
         )
@@ -56,5 +56,6 @@ class SamplingOptions:
             raise UsageError(" ".join(faults))
 
 
-def _is_whole(value: object) -> bool:
+def is_whole(value: object) -> bool:
+    """Tell whether a value is an int; True and False are none here."""
     return isinstance(value, int) and not isinstance(value, bool)

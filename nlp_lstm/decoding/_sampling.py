@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from nlp_lstm.decoding._distribution import is_greedy, next_token_distribution
+from nlp_lstm.decoding._distribution import is_greedy, is_unfiltered, next_token_distribution
 from nlp_lstm.decoding._options import SamplingOptions
 from nlp_lstm.decoding._step import State, StepFunction
 from nlp_lstm.errors import ShapeError
@@ -70,19 +70,23 @@ def _sample(
 
     penalizes = options.repetition_penalty != 1.0
     recent = RecentTokens(ids, options.repetition_window, history) if penalizes else None
-    greedy = is_greedy(options)
+    greedy, unfiltered = is_greedy(options), is_unfiltered(options)
     noise: Iterator[Tensor] | None = None
     while True:
         with torch.inference_mode():
             logits, state = step(ids, state)
             if greedy and recent is None:
-                ids = logits.argmax(dim=-1)
+                scores = logits
+            elif unfiltered:
+                noise = noise or _gumbel_noise(logits, generator)
+                scores = logits.float()
+                scores = (scores if options.temperature == 1.0 else scores / options.temperature) + next(noise)
             else:
-                probabilities = next_token_distribution(logits, options, recent.ids if recent else None)
+                scores = next_token_distribution(logits, options, recent.ids if recent else None)
                 if not greedy:
-                    noise = noise or _exponential_noise(probabilities, generator)
-                    probabilities = probabilities / next(noise)
-                ids = probabilities.argmax(dim=-1)
+                    noise = noise or _gumbel_noise(logits, generator)
+                    scores = scores.log() + next(noise)
+            ids = scores.argmax(dim=-1)
             if recent is not None:
                 recent.append(ids)
         # Outside the block: a generator that yields inside it would leave the mode on in the caller's code.
@@ -109,12 +113,11 @@ class RecentTokens:
         self._next = (self._next + 1) % self.ids.shape[1]
 
 
-def _exponential_noise(like: Tensor, generator: torch.Generator | None) -> Iterator[Tensor]:
-    """Yield float32 tensors of the shape of `like` (batch, vocab), exponentially distributed, above 0, for ever.
+def _gumbel_noise(like: Tensor, generator: torch.Generator | None) -> Iterator[Tensor]:
+    """Yield float32 tensors of the shape of `like` (batch, vocab), each value -log(-log(uniform)), for ever.
 
-    Of independent exponential clocks with the rates p, clock i rings first with probability p[i]: dividing the
-    noise by p and taking the smallest draws from p. The same turned over, p / noise and the largest, keeps a
-    token of probability 0 at 0. That is two cheap calls a token, and exact for any number of filtered tokens.
+    The largest of log p + noise is a draw from p (Gumbel 1954; Maddison et al. 2014, "A* Sampling", section 2), and
+    any constant may be added to log p: logits do as well as they are. Probability 0 stays out, at minus infinity.
     """
     import torch
 
@@ -122,4 +125,4 @@ def _exponential_noise(like: Tensor, generator: torch.Generator | None) -> Itera
     while True:
         noise = torch.rand(draws, *like.shape, device=like.device, generator=generator)
         # The smallest number above 0 that `rand` gives is 2**-24; 0 itself would become an infinite noise.
-        yield from noise.clamp_min_(2.0**-25).log_().neg_().unbind(0)
+        yield from noise.clamp_min_(2.0**-25).log_().neg_().log_().neg_().unbind(0)

@@ -52,3 +52,23 @@ def percentile_interval(means: NDArray[numpy.float64], confidence: float = 0.95)
     outside = (1.0 - confidence) / 2
     low, high = numpy.quantile(means, [outside, 1.0 - outside])
     return float(low), float(high)
+
+
+def resampled_sums(statistics: NDArray[numpy.float64], *, resamples: int, seed: int) -> NDArray[numpy.float64]:
+    """Return the sums, float64 (resamples, k), of `statistics` (items, k) over items drawn with replacement.
+
+    A corpus score of a resample is a function of these sums, so that no sentence is scored twice (Koehn 2004). The
+    draws are those of sacrebleu for the same seed.
+    """
+    count = len(statistics)
+    random = numpy.random.default_rng(seed)
+    sums = numpy.empty((resamples, statistics.shape[1]))
+    for row in sums:
+        row[:] = draw_counts(random, count) @ statistics
+    return sums
+
+
+def draw_counts(random: numpy.random.Generator, count: int) -> NDArray[numpy.float64]:
+    """Return how often each of `count` items, float64 (count,), comes up in `count` draws with replacement."""
+    drawn = numpy.bincount(random.integers(count, size=count), minlength=count)
+    return drawn.astype(numpy.float64)

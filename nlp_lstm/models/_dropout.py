@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nlp_lstm.models._tied import TiedGradient, lookup
+
 
 class LockedDropout(nn.Module):
     """Variational dropout: one mask a sequence, the same for every time step (Gal and Ghahramani 2016, section 4).
@@ -26,13 +28,14 @@ class LockedDropout(nn.Module):
         return x * mask
 
 
-def embed(ids: Tensor, weight: Tensor, dropout: float, training: bool) -> Tensor:
+def embed(ids: Tensor, weight: Tensor, dropout: float, training: bool, tied: TiedGradient | None = None) -> Tensor:
     """Look up embeddings, with whole rows of the table dropped in training.
 
     ids (batch, time) -> (batch, time, embedding_size). A dropped word is zero wherever it stands in the batch, the
     kept ones are scaled (Merity et al. 2018, "Regularizing and Optimizing LSTM Language Models", section 4.2).
+    `tied` holds the output's part of the table's gradient, where the output uses the same table.
     """
-    embedded = F.embedding(ids, weight)
+    embedded = F.embedding(ids, weight) if tied is None else lookup(ids, weight, tied)
     if not training or dropout == 0:
         return embedded
     keep = 1 - dropout

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
-from nlp_lstm.cells import RecurrentLayer
+from nlp_lstm.cells import Cell, RecurrentLayer
 
 
 def initialize_recurrent(layer: nn.Module, recurrent: str, forget_bias: float) -> None:
-    """Set the recurrent weights and the forget gate's bias of a recurrent layer in place.
+    """Set the recurrent weights and the forget gate's bias of a recurrent layer in place; other layers stay as is.
 
     "orthogonal" gives every gate's square block of the recurrent weights an orthogonal start (Saxe et al. 2014), and
-    the input's weights that of Glorot and Bengio 2010; biases are zero. "uniform" leaves torch's start. In a cell that
+    all other matrices that of Glorot and Bengio 2010; biases are zero. "uniform" leaves torch's start. In a cell that
     has one, the forget gate's bias becomes `forget_bias` (Jozefowicz, Zaremba and Sutskever 2015, section 3.3).
     """
-    assert isinstance(layer, RecurrentLayer)
-    size = layer.hidden_size
+    if not isinstance(layer, RecurrentLayer):
+        return
+    cell, size = layer.cell, layer.hidden_size
     for name, parameter in layer.named_parameters():
+        name = name[: name.rindex("_l")]
         if recurrent == "orthogonal":
-            if name.startswith("weight_hh"):
-                for block in parameter.data.split(size):
-                    nn.init.orthogonal_(block)
-            elif name.startswith("weight_ih"):
-                for block in parameter.data.split(size):
-                    nn.init.xavier_uniform_(block)
-            else:
-                nn.init.zeros_(parameter)
-        if layer.cell.forget_gate is not None and name.startswith("bias_"):
-            start = layer.cell.forget_gate * size
-            nn.init.constant_(parameter.data[start : start + size], forget_bias if name.startswith("bias_ih") else 0.0)
+            _start_orthogonal(name, parameter.data, cell, size)
+        if cell.forget_gate is not None and name in cell.biases:
+            start = cell.forget_gate * size
+            nn.init.constant_(parameter.data[start : start + size], forget_bias if name == "bias_ih" else 0.0)
+
+
+def _start_orthogonal(name: str, values: Tensor, cell: Cell, size: int) -> None:
+    if values.dim() == 2:
+        start = nn.init.orthogonal_ if name in cell.recurrent_weights else nn.init.xavier_uniform_
+        for block in values.split(size if values.shape[0] % size == 0 else values.shape[0]):
+            start(block)
+    elif name in cell.biases:
+        nn.init.zeros_(values)

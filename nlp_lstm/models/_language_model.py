@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 
-from nlp_lstm.cells import State, recurrent_layer
+from nlp_lstm.cells import State
 from nlp_lstm.errors import ShapeError
 from nlp_lstm.models._dropout import LockedDropout, embed
 from nlp_lstm.models._initialization import initialize_recurrent
 from nlp_lstm.models._options import LanguageModelOptions
 from nlp_lstm.models._output import AdaptiveOutput, FullOutput, SampledOutput
+from nlp_lstm.models._stack import build_stack
+from nlp_lstm.models._tied import TiedGradient
 
 ModelState = tuple[Tensor | State, ...]
 """One state a layer, each as the recurrent layer gives it."""
@@ -29,17 +29,12 @@ class LanguageModel(nn.Module):
     def __init__(self, vocab_size: int, options: LanguageModelOptions) -> None:
         super().__init__()
         self.vocab_size, self.options = vocab_size, options
-        last = options.embedding_size if options.tied else options.hidden_size
-        sizes = [options.embedding_size, *[options.hidden_size] * (options.num_layers - 1), last]
         self.embedding = nn.Parameter(torch.empty(vocab_size, options.embedding_size))
-        self.layers = nn.ModuleList(
-            recurrent_layer(options.cell, before, after, batch_first=True, weight_dropout=options.weight_dropout)
-            for before, after in pairwise(sizes)
-        )
+        self.layers, size = build_stack(options)
         self.input_dropout = LockedDropout(options.input_dropout)
         self.hidden_dropout = LockedDropout(options.hidden_dropout)
         self.output_dropout = LockedDropout(options.output_dropout)
-        self.output = self._build_output(last)
+        self.output = self._build_output(size)
         self._initialize()
 
     def _build_output(self, size: int) -> FullOutput | AdaptiveOutput:
@@ -64,9 +59,12 @@ class LanguageModel(nn.Module):
 
     def hidden(self, ids: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
         """Run the recurrent stack: ids (batch, time) int64 -> features (batch, time, size) and the state."""
+        return self._hidden(ids, state, None)
+
+    def _hidden(self, ids: Tensor, state: ModelState | None, tied: TiedGradient | None) -> tuple[Tensor, ModelState]:
         if ids.dim() != 2:
             raise ShapeError(f"The token ids have the shape {tuple(ids.shape)}; give (batch, time).")
-        x = embed(ids, self.embedding, self.options.embedding_dropout, self.training)
+        x = embed(ids, self.embedding, self.options.embedding_dropout, self.training, tied)
         x = self.input_dropout(x)
         before: ModelState | tuple[None, ...] = (None,) * len(self.layers) if state is None else state
         after = []
@@ -90,8 +88,12 @@ class LanguageModel(nn.Module):
         ids and targets are (batch, time) int64; a target of -100 is not scored. Multiply by `scale` here (1 / number of
         targets for a mean) rather than outside: the gradient is then scaled while it is small.
         """
-        features, state = self.hidden(ids, state)
-        return self.output.loss(features.flatten(0, 1), targets.flatten(), scale), state
+        if not (self.options.tied and isinstance(self.output, FullOutput)):
+            features, state = self.hidden(ids, state)
+            return self.output.loss(features.flatten(0, 1), targets.flatten(), scale), state
+        tied = TiedGradient()
+        features, state = self._hidden(ids, state, tied)
+        return self.output.loss(features.flatten(0, 1), targets.flatten(), scale, tied), state
 
     @torch.no_grad()
     def token_losses(self, ids: Tensor, targets: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:

@@ -13,7 +13,9 @@ class LanguageModelOptions:
     """The shape and the regularisation of a recurrent language model.
 
     Attributes:
-        cell: recurrent cell, by its name in the zoo (rnn, lstm, gru).
+        cell: recurrent cell, by its name in the zoo (rnn, rnn_relu, lstm, gru, gru_reset_before, peephole, cifg,
+            layer_norm_lstm, lstmp, mogrifier, multiplicative, slstm, minlstm, mingru, qrnn), or transformer, a decoder
+            of about the LSTM's parameter count to compare with; `nlp-lstm cells` lists them.
         embedding_size: features of an embedded token.
         hidden_size: features of each recurrent layer (of all but the last where the output is tied).
         num_layers: recurrent layers on top of each other.

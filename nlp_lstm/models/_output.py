@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from nlp_lstm.cells.engine import linear
 from nlp_lstm.models._cross_entropy import IGNORED, cross_entropy, token_losses
 from nlp_lstm.models._sampled import sampled_cross_entropy
+from nlp_lstm.models._tied import TiedGradient
 
 
 def _fast(x: Tensor) -> bool:
@@ -28,11 +29,14 @@ class FullOutput(nn.Module):
 
     def logits(self, features: Tensor) -> Tensor:
         """Map features (..., size) to logits (..., vocab_size)."""
-        return F.linear(features, self.weight, self.bias)
+        return linear(features, self.weight, self.bias)
 
-    def loss(self, features: Tensor, targets: Tensor, scale: float) -> Tensor:
-        """Sum of nats times `scale`; features (tokens, size), targets (tokens,)."""
-        return cross_entropy(features, self.weight, self.bias, targets, scale, _fast(features))
+    def loss(self, features: Tensor, targets: Tensor, scale: float, tied: TiedGradient | None = None) -> Tensor:
+        """Sum of nats times `scale`; features (tokens, size), targets (tokens,).
+
+        With `tied` the gradient of the weight is left there, for the lookup that made the features.
+        """
+        return cross_entropy(features, self.weight, self.bias, targets, scale, _fast(features), tied)
 
     def token_losses(self, features: Tensor, targets: Tensor) -> Tensor:
         """Nats of each token, (tokens,)."""
@@ -46,10 +50,10 @@ class SampledOutput(FullOutput):
         super().__init__(vocab_size, size, tied)
         self.samples = samples
 
-    def loss(self, features: Tensor, targets: Tensor, scale: float) -> Tensor:
+    def loss(self, features: Tensor, targets: Tensor, scale: float, tied: TiedGradient | None = None) -> Tensor:
         """Estimate of the sum of nats times `scale`; exact in evaluation. Shapes as in `FullOutput.loss`."""
         if not self.training:
-            return super().loss(features, targets, scale)
+            return super().loss(features, targets, scale, tied)
         return sampled_cross_entropy(features, self.weight, self.bias, targets, self.samples, scale, _fast(features))
 
 

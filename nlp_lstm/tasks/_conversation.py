@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from nlp_lstm.decoding import SamplingOptions, sample_tokens
 from nlp_lstm.errors import UsageError
-from nlp_lstm.models import LanguageModel, ModelState
+from nlp_lstm.models import CachedLanguageModel, LanguageModel, Stepper, StepperState
 from nlp_lstm.tokenization import Tokenizer
 
 _READ_AT_ONCE = 4096
@@ -39,12 +40,21 @@ def read(tokenizer: Tokenizer, ids: list[int]) -> str:
 class Continuation:
     """A text that a model has read up to some point, in `rows` equal copies: the state, and the ids not read yet."""
 
-    def __init__(self, model: LanguageModel, ids: list[int], rows: int = 1) -> None:
+    def __init__(self, model: LanguageModel | CachedLanguageModel, ids: list[int], rows: int = 1) -> None:
         self.model, self.rows = model, rows
-        self.state: ModelState | None = None
+        self._state: Any = None  # what the model gives, None at the beginning
+        self._stepper: Stepper | None = None  # whose form `_stepped` has, and is newer than `_state`
+        self._stepped: StepperState | None = None
         self.history: deque[int] = deque(maxlen=_READ_AT_ONCE)
         self.pending: Tensor | None = None
         self.read(ids)
+
+    @property
+    def state(self) -> Any:
+        """The model's state after all that was read; None before anything was."""
+        if self._stepper is not None and self._stepped is not None:
+            self._state = self._stepper.leave(self._stepped)
+        return self._state
 
     def read(self, ids: list[int]) -> None:
         """Append ids to the text; all but the last are run through the model here."""
@@ -55,10 +65,12 @@ class Continuation:
         if self.pending is not None:
             known = torch.cat([self.pending.unsqueeze(1), known], dim=1)
         self.model.eval()
+        state, self._stepper, self._stepped = self.state, None, None
         with torch.inference_mode():
             for part in known[:, :-1].split(_READ_AT_ONCE, dim=1):
                 if part.shape[1]:
-                    _, self.state = self.model.hidden(part, self.state)
+                    _, state = self.model.hidden(part, state)
+        self._state = state
         self.pending = known[:, -1]
         self.history.extend(ids)
 
@@ -74,16 +86,33 @@ class Continuation:
         past = torch.tensor(list(self.history)[:-1], dtype=torch.int64, device=self.pending.device).expand(
             self.rows, -1
         )
-        sampled = sample_tokens(
-            self._step, self.pending, self.state, options or SamplingOptions(), generator, history=past
-        )
+        options = options or SamplingOptions()
+        sampled: Iterator[Tensor]
+        if Stepper.fits(self.model):
+            sampled = sample_tokens(self._quick_step, self.pending, self._enter(), options, generator, history=past)
+        else:
+            sampled = sample_tokens(self._step, self.pending, self.state, options, generator, history=past)
         for token in sampled:
             self.pending = token
             yield token
 
-    def _step(self, ids: Tensor, state: ModelState | None) -> tuple[Tensor, ModelState]:
-        logits, self.state = self.model.step(ids, state)
-        return logits, self.state
+    def _step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
+        logits, self._state = self.model.step(ids, state)
+        return logits, self._state
+
+    def _enter(self) -> StepperState | None:
+        """Make a stepper of the weights as they are now, and give it the state."""
+        state = self.state
+        assert isinstance(self.model, LanguageModel)
+        with torch.inference_mode():
+            self._stepper = Stepper(self.model)
+            self._stepped = None if state is None else self._stepper.enter(state)
+        return self._stepped
+
+    def _quick_step(self, ids: Tensor, state: StepperState | None) -> tuple[Tensor, StepperState]:
+        assert self._stepper is not None
+        logits, self._stepped = self._stepper(ids, state)
+        return logits, self._stepped
 
     def take(self, count: int, options: SamplingOptions | None = None, seed: int | None = None) -> Tensor:
         """Sample `count` tokens a row, (rows, count) int64."""
@@ -93,7 +122,7 @@ class Continuation:
 class Conversation:
     """A text that a person and a model write in turns; `reset` starts a new one."""
 
-    def __init__(self, model: LanguageModel, tokenizer: Tokenizer) -> None:
+    def __init__(self, model: LanguageModel | CachedLanguageModel, tokenizer: Tokenizer) -> None:
         self._model, self._tokenizer = model, tokenizer
         self._text: Continuation | None = None
 

@@ -9,20 +9,26 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from nlp_lstm import __version__
-from nlp_lstm.data import DataOptions, TokenizedText, TokenStream, load_text, tokenize
+from nlp_lstm.data import DataOptions, TokenizedText, load_text, tokenize
 from nlp_lstm.decoding import SamplingOptions
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.evaluation import LanguageModelScores, language_model_scores
-from nlp_lstm.models import IGNORED, LanguageModel, ModelState
+from nlp_lstm.models import (
+    CachedLanguageModel,
+    CacheSettings,
+    LanguageModel,
+    fit_weight,
+)
 from nlp_lstm.tasks._conversation import Continuation, Conversation, read, start_ids
 from nlp_lstm.tasks._folder import write_description, write_weights
+from nlp_lstm.tasks._language_model_reading import CONTEXT, read_text, rows_of
 from nlp_lstm.tokenization import Tokenizer
 
-_EVALUATION_ROWS = 32
-_EVALUATION_CONTEXT = 256
-_EVALUATION_LENGTH = 128
+_SHARPNESS = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2]
+_SAMPLE_TOKENS = {"word": 60, "character": 300, "byte": 300}
 
 
 class LanguageModeling:
@@ -32,6 +38,10 @@ class LanguageModeling:
     """
 
     kind = "language_modeling"
+    pipeline_tag = "text-generation"
+    description = "A recurrent language model"
+    command = "generate"
+    item = "token"
 
     def __init__(self, model: LanguageModel, tokenizer: Tokenizer, config: dict[str, Any] | None = None) -> None:
         if model.vocab_size != tokenizer.vocab_size:
@@ -40,6 +50,20 @@ class LanguageModeling:
                 f"they must come from one run."
             )
         self.model, self.tokenizer, self.config = model, tokenizer, dict(config or {})
+
+    @property
+    def cache(self) -> CacheSettings | None:
+        """The continuous cache that generation and scores use, kept in config.json; None without."""
+        return CacheSettings(**self.config["cache"]) if self.config.get("cache") else None
+
+    @cache.setter
+    def cache(self, settings: CacheSettings | None) -> None:
+        self.config["cache"] = None if settings is None else asdict(settings)
+
+    @property
+    def predictor(self) -> LanguageModel | CachedLanguageModel:
+        """The model as it predicts: with its cache, where it has one."""
+        return self.model if self.cache is None else CachedLanguageModel(self.model, self.cache)
 
     @property
     def parameter_count(self) -> int:
@@ -82,7 +106,7 @@ class LanguageModeling:
 
     def conversation(self) -> Conversation:
         """Start a text that is continued in turns: what stands there already is carried in the recurrent state."""
-        return Conversation(self.model, self.tokenizer)
+        return Conversation(self.predictor, self.tokenizer)
 
     def generate(
         self,
@@ -96,8 +120,12 @@ class LanguageModeling:
         """Give `samples` continuations of `prompt`, sampled side by side in one batch, `max_tokens` tokens each."""
         if max_tokens < 1 or samples < 1:
             raise UsageError(f"--max-tokens {max_tokens} and --samples {samples} must both be at least 1.")
-        ids = Continuation(self.model, start_ids(self.tokenizer, prompt), samples).take(max_tokens, options, seed)
+        ids = Continuation(self.predictor, start_ids(self.tokenizer, prompt), samples).take(max_tokens, options, seed)
         return [read(self.tokenizer, row) for row in ids.tolist()]
+
+    def sample(self, seed: int) -> str:
+        """Give a text to show what the model writes: 60 words, 300 characters, or 120 tokens of another kind."""
+        return self.generate(max_tokens=_SAMPLE_TOKENS.get(self.tokenizer.name, 120), seed=seed)[0].strip("\n")
 
     def evaluate(self, data: DataOptions | None = None, split: str = "test") -> LanguageModelScores:
         """Score a split of `data`, or of the data that the run was trained on, in nats, perplexity and bits.
@@ -119,8 +147,11 @@ class LanguageModeling:
     def score(self, text: TokenizedText) -> LanguageModelScores:
         """Score a tokenized text; see `evaluate`."""
         losses = self.token_losses(text)
-        rows = _rows(len(text))
-        policy = f"carried, {rows} rows" + (f" warmed up on {_EVALUATION_CONTEXT} tokens" if rows > 1 else "")
+        rows = rows_of(len(text))
+        policy = f"carried, {rows} rows" + (f" warmed up on {self._context} tokens" if rows > 1 else "")
+        parts = {"tokenizer": f"{self.tokenizer.name}-{self.tokenizer.vocab_size}"}
+        if self.cache is not None:
+            parts["cache"] = f"{self.cache.size},{self.cache.weight:g},{self.cache.sharpness:g}"
         return language_model_scores(
             losses,
             characters=text.characters,
@@ -128,32 +159,32 @@ class LanguageModeling:
             words=text.words,
             unknown=text.unknown,
             state_policy=policy,
-            signature_parts={
-                "tokenizer": f"{self.tokenizer.name}-{self.tokenizer.vocab_size}",
-                "data": text.sha[:8],
-                "version": __version__,
-            },
+            signature_parts={**parts, "data": text.sha[:8], "version": __version__},
         )
 
     def token_losses(self, text: TokenizedText) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Nats of every token, in the order of the text, in fp32."""
-        rows = _rows(len(text))
-        ids = np.concatenate([np.array(start_ids(self.tokenizer, "")[-1:], dtype=text.ids.dtype), text.ids])
-        stream = TokenStream(ids, rows, _EVALUATION_LENGTH, context=_EVALUATION_CONTEXT)
-        training = self.model.training
-        self.model.eval()
-        losses, scored = [], []
-        state: ModelState | None = None
-        with torch.inference_mode():
-            for batch in stream:
-                targets = batch.targets.to(self.device)
-                nats, state = self.model.token_losses(batch.inputs.to(self.device), targets, state)
-                losses.append(nats.cpu())
-                scored.append(batch.targets != IGNORED)
-        self.model.train(training)
-        # Row by row is the order of the text.
-        return torch.cat(losses, dim=1)[torch.cat(scored, dim=1)].numpy()
+        predictor = self.predictor
+        losses: Tensor
+        (losses,) = read_text(predictor, self.tokenizer, text, self._context, predictor.token_losses)
+        return losses.numpy()
 
+    def fit_cache(self, text: TokenizedText, size: int) -> None:
+        """Give the task a cache of `size` tokens, with the weight and the sharpness that suit `text` best.
 
-def _rows(tokens: int) -> int:
-    return max(1, min(_EVALUATION_ROWS, tokens // (4 * _EVALUATION_CONTEXT)))
+        `text` should be the validation split. The numbers are kept in `config`, and so in config.json.
+        """
+        wide = CachedLanguageModel(self.model, CacheSettings(size, 0.0, 1.0))
+
+        def shares(ids: Tensor, targets: Tensor, state: Any) -> tuple[Tensor, Any]:
+            nats, found, state = wide.target_shares(ids, targets, _SHARPNESS, state)
+            return torch.cat([nats.unsqueeze(0), found]), state
+
+        nats, *found = read_text(wide, self.tokenizer, text, max(CONTEXT, size), shares)
+        fitted = [(fit_weight(nats, one), sharpness) for one, sharpness in zip(found, _SHARPNESS, strict=True)]
+        (weight, _), sharpness = min(fitted, key=lambda one: one[0][1])
+        self.cache = CacheSettings(size, weight, sharpness)
+
+    @property
+    def _context(self) -> int:
+        return CONTEXT if self.cache is None else max(CONTEXT, self.cache.size)

@@ -11,14 +11,19 @@ import torch
 
 from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import LanguageModel, LanguageModelOptions, choose_device
+from nlp_lstm.tasks._classification import Classification
+from nlp_lstm.tasks._classification_loading import load_classification
 from nlp_lstm.tasks._folder import compare_weights, read_config, read_tokenizer, read_weights
 from nlp_lstm.tasks._language_modeling import LanguageModeling
+from nlp_lstm.tasks._translation import Translation
+from nlp_lstm.tasks._translation_load import load_translation
 
 _MOST_LAYERS = 1000
+Task = LanguageModeling | Classification | Translation
 
 
-def load(folder: str | Path, device: str = "auto") -> LanguageModeling:
-    """Load a run folder as the task's object: a `LanguageModeling` for char_lm and word_lm.
+def load(folder: str | Path, device: str = "auto") -> Any:
+    """Load a run folder as the task's object: `LanguageModeling`, `Classification` or `Translation`.
 
     Nothing but JSON, safetensors and tokenizer files is read; no code of the folder runs. Raises RunFolderError where
     the folder is missing, incomplete, damaged, unsafe, or of another format version.
@@ -55,9 +60,16 @@ def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.de
     model = model.to_empty(device="cpu")
     model.tie()
     read_weights(path, model)
-    return LanguageModeling(model.to(device).eval(), tokenizer, config)
+    task = LanguageModeling(model.to(device).eval(), tokenizer, config)
+    try:
+        _ = task.cache
+    except (NlpLstmError, TypeError) as error:
+        raise RunFolderError(f"{path / 'config.json'} describes no cache: {error}") from None
+    return task
 
 
-_LOADERS: dict[str, Callable[[Path, dict[str, Any], torch.device], LanguageModeling]] = {
-    LanguageModeling.kind: _load_language_modeling
+_LOADERS: dict[str, Callable[[Path, dict[str, Any], torch.device], Task]] = {
+    LanguageModeling.kind: _load_language_modeling,
+    Classification.kind: load_classification,
+    Translation.kind: load_translation,
 }

@@ -7,6 +7,7 @@ from nlp_lstm.tokenization._bpe import BytePairTokenizer
 from nlp_lstm.tokenization._byte import ByteTokenizer
 from nlp_lstm.tokenization._character import CharacterTokenizer
 from nlp_lstm.tokenization._sentencepiece import SentencePieceBPETokenizer, SentencePieceUnigramTokenizer
+from nlp_lstm.tokenization._subword_sampling import SubwordSampler
 from nlp_lstm.tokenization._table import TOKENIZERS, load_tokenizer, train_tokenizer
 from nlp_lstm.tokenization._word import WordTokenizer
 
@@ -19,6 +20,7 @@ __all__ = [
     "SentencePieceBPETokenizer",
     "SentencePieceUnigramTokenizer",
     "StreamDecoder",
+    "SubwordSampler",
     "Tokenizer",
     "WordTokenizer",
     "load_tokenizer",

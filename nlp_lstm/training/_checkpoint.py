@@ -12,21 +12,24 @@ from torch import Tensor
 from nlp_lstm.errors import TrainingError
 from nlp_lstm.training._run import say
 
-_KEPT = 2
 
-
-def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> Path:
-    """Write checkpoints/step-N.pt under a temporary name, rename it, and drop all but the newest two."""
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write checkpoints/step-N.pt under a temporary name, rename it, and drop all but the newest `keep`."""
     path = folder / "checkpoints" / f"step-{step:09d}.pt"
+    write_tensors(path, state)
+    for old in sorted(path.parent.glob("step-*.pt"))[:-keep]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def write_tensors(path: Path, state: dict[str, Any]) -> None:
+    """Write tensors and plain values under a temporary name, then rename."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         torch.save(state, temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    for old in sorted(path.parent.glob("step-*.pt"))[:-_KEPT]:
-        old.unlink(missing_ok=True)
-    return path
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any]:
@@ -45,15 +48,15 @@ def newest_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def generators() -> list[Tensor]:
-    """States of torch's random generators: the processor's, then one a CUDA device."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+    """States of torch's random generators: the processor's, then that of the CUDA device in use."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
 
 
 def set_generators(states: list[Tensor]) -> None:
     """Put back what `generators` gave."""
     torch.set_rng_state(states[0])
-    for index, state in enumerate(states[1:]):
-        torch.cuda.set_rng_state(state, index)
+    if len(states) > 1 and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states[1])
 
 
 def to_device(value: Any, device: torch.device) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 import sys
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from nlp_lstm.training._distributed import launcher_here
 
 _MODULE = Path(__file__).resolve().parents[1] / "__main__.py"
 
@@ -17,10 +20,11 @@ def command_of(recipe: str, config: Any) -> str:
     `recipe` is the recipe's file. The arguments of a notebook or a test say nothing about the runs that it starts.
     """
     script = Path(sys.argv[0]) if sys.argv else Path()
+    launcher = launcher_here()
     if script.stem == "nlp-lstm" or script.resolve() == _MODULE:
-        return shlex.join(["nlp-lstm", *sys.argv[1:]])
+        return shlex.join([*([*launcher, "-m", "--", "nlp_lstm"] if launcher else ["nlp-lstm"]), *sys.argv[1:]])
     if script.resolve() == Path(recipe).resolve():
-        return shlex.join(["python", *sys.argv])
+        return shlex.join([*([*launcher, "--"] if launcher else ["python"]), *sys.argv])
     return f"main({_constructor(config)})"
 
 
@@ -31,6 +35,18 @@ def resume_command(recipe: str, config: Any, folder: Path) -> str:
         return again
     where = [] if config.training.run else ["--run", str(folder)]
     return " ".join([again, *map(shlex.quote, where), *([] if config.training.resume else ["--resume"])])
+
+
+def code_state(recipe: Path) -> str | None:
+    """Give the git commit that the recipe's folder is at, with "-changed" where files differ; None without git."""
+    command = ["git", "-C", str(recipe.resolve().parent), "describe", "--always", "--abbrev=40", "--dirty=-changed"]
+    try:
+        done = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, timeout=5, check=True, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
 
 
 def _constructor(value: Any) -> str:

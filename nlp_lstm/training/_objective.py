@@ -17,10 +17,16 @@ _VALIDATION_CONTEXT = 64
 
 
 class Objective(Protocol):
-    """What a task gives to `fit`. A lower `validate` is better; the carry is what passes from batch to batch."""
+    """What a task gives to `fit`. A lower `validate` is better; the carry is what passes from batch to batch.
+
+    A batch is a tuple whose tensors have a row an item (dimension 0), and the tensors of a carry have them as their
+    last dimension but one: several processes take their rows of each. `validate` then adds up what they found.
+    """
 
     model: nn.Module
     batches_per_epoch: int
+    data_sha: str
+    """What the data is: a training that was stopped goes on with the same alone."""
 
     def batches(self, start: int) -> Iterator[Any]:
         """Yield batches without end, from the one numbered `start` over all epochs."""
@@ -32,7 +38,7 @@ class Objective(Protocol):
         """Sum of the batch's losses times `scale`, and the carry for the next batch."""
 
     def validate(self) -> float:
-        """Mean loss of a scored item on the validation data."""
+        """What to lower, such as the mean loss of a scored item, on the validation data."""
 
 
 class LanguageModelObjective:
@@ -50,11 +56,12 @@ class LanguageModelObjective:
         sequence_length: int,
     ) -> None:
         self.model = model.to(run.device)
-        self.device, self.precision = run.device, run.precision
+        self.device, self.precision, self.processes = run.device, run.precision, run.processes
         self.stream = TokenStream(train.ids, run.options.batch_size, sequence_length)
         rows = max(1, min(64, len(valid) // 512))
         self.valid_stream = TokenStream(valid.ids, rows, _VALIDATION_LENGTH, context=_VALIDATION_CONTEXT)
         self.batches_per_epoch = len(self.stream)
+        self.data_sha = f"{train.sha} {valid.sha}"
 
     def batches(self, start: int) -> Iterator[tuple[bool, StreamBatch]]:
         """Yield (whether the text begins anew here, batch) without end."""
@@ -82,13 +89,17 @@ class LanguageModelObjective:
     def validate(self) -> float:
         """Mean nats of a token on the validation text."""
         self.model.eval()
-        total, count = 0.0, 0
+        total = count = 0.0
         state: ModelState | None = None
-        for batch in self.valid_stream:
+        for whole in self.valid_stream:
+            batch, own = self.processes.part(whole)
+            if not own:
+                break
             inputs, targets = batch.inputs.to(self.device), batch.targets.to(self.device)
             with autocast(self.precision, self.device):
                 nats, state = self.model.token_losses(inputs, targets, state)
             total += float(nats.double().sum())
             count += int((batch.targets != IGNORED).sum())
         self.model.train()
+        total, count = self.processes.sum_numbers(total, count)
         return total / count

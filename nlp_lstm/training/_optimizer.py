@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn, optim
@@ -19,10 +20,10 @@ class Optimizers:
         self.parts = parts
 
     def set_learning_rate(self, rate: float) -> None:
-        """Set the learning rate of every part; muon's is larger by `MUON_RATE`."""
+        """Set the learning rate of every part, times each group's scale; muon's is larger by `MUON_RATE`."""
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = rate * (MUON_RATE if isinstance(part, optim.Muon) else 1.0)
+                group["lr"] = rate * group["rate_scale"] * (MUON_RATE if isinstance(part, optim.Muon) else 1.0)
 
     def step(self) -> None:
         """Make one step of every part."""
@@ -44,40 +45,38 @@ class Optimizers:
             part.load_state_dict(state)
 
 
-def build_optimizer(model: nn.Module, options: TrainingOptions) -> Optimizers:
+def build_optimizer(
+    model: nn.Module, options: TrainingOptions, rate_scales: Mapping[str, float] | None = None
+) -> Optimizers:
     """Return the optimiser named by the options over a model's parameters; biases are not decayed.
 
     adamw is that of Loshchilov and Hutter 2019; sgd has momentum. muon (Jordan et al. 2024) makes the update of every
     recurrent layer's matrix orthogonal and takes AdamW for all else; its step is scaled to AdamW's (Liu et al. 2025,
-    section 2.2) and `MUON_RATE`, so that one learning rate serves both.
+    section 2.2) and `MUON_RATE`, so that one learning rate serves both. `rate_scales` multiplies the learning rate of
+    the parameters that it names (discriminative fine-tuning: Howard and Ruder 2018, section 3.2).
     """
-    matrices, others, biases = _sort(model, options.optimizer == "muon")
-    groups = [{"params": others, "weight_decay": options.weight_decay}, {"params": biases, "weight_decay": 0.0}]
-    groups = [group for group in groups if group["params"]]
+    matrices, others = _groups(model, options, rate_scales or {})
     if options.optimizer == "sgd":
-        return Optimizers(optim.SGD(groups, lr=options.learning_rate, momentum=options.momentum, fused=True))
-    adamw = optim.AdamW(groups, lr=options.learning_rate, betas=(options.momentum, options.beta2), fused=True)
+        return Optimizers(optim.SGD(others, lr=options.learning_rate, momentum=options.momentum, fused=True))
+    adamw = optim.AdamW(others, lr=options.learning_rate, betas=(options.momentum, options.beta2), fused=True)
     if not matrices:
         return Optimizers(adamw)
     # Three of the five usual Newton-Schulz steps: the same loss for less time, measured on character models.
-    muon = optim.Muon(
-        matrices,
-        lr=options.learning_rate,
-        weight_decay=options.weight_decay,
-        ns_steps=3,
-        adjust_lr_fn="match_rms_adamw",
-    )
+    muon = optim.Muon(matrices, lr=options.learning_rate, ns_steps=3, adjust_lr_fn="match_rms_adamw")
     return Optimizers(muon, adamw)
 
 
-def _sort(model: nn.Module, muon: bool) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """Split parameters into matrices for muon, other tables and matrices, and biases."""
-    matrices, others, biases = [], [], []
+Groups = list[dict[str, Any]]
+
+
+def _groups(model: nn.Module, options: TrainingOptions, rate_scales: Mapping[str, float]) -> tuple[Groups, Groups]:
+    """Group parameters by learning rate and decay: the matrices for muon, and all others."""
+    groups: tuple[dict[tuple[float, float], Any], ...] = ({}, {})
     for name, parameter in model.named_parameters():
-        if parameter.dim() <= 1:
-            biases.append(parameter)
-        elif muon and parameter.dim() == 2 and ("weight_ih" in name or "weight_hh" in name):
-            matrices.append(parameter)
-        else:
-            others.append(parameter)
-    return matrices, others, biases
+        recurrent = parameter.dim() == 2 and ("weight_ih" in name or "weight_hh" in name)
+        decay = 0.0 if parameter.dim() <= 1 else options.weight_decay
+        kind = groups[0] if recurrent and options.optimizer == "muon" else groups[1]
+        scale = rate_scales.get(name, 1.0)
+        group = kind.setdefault((scale, decay), {"params": [], "weight_decay": decay, "rate_scale": scale})
+        group["params"].append(parameter)
+    return list(groups[0].values()), list(groups[1].values())

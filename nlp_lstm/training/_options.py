@@ -44,9 +44,10 @@ class TrainingOptions:
         accumulate: forward passes whose gradients are summed into one optimiser step.
         optimizer: adamw, sgd, or muon (orthogonal updates of the recurrent layers, adamw for the rest).
         learning_rate: peak learning rate, reached after the warm-up.
-        schedule: cosine (to the end of the budget), constant, or plateau (divide when validation stops gaining).
+        schedule: cosine or linear (to the end of the budget), constant, or plateau (lower when validation stops
+            gaining).
         warmup: share of the budget in which the learning rate rises from nothing.
-        final_learning_rate: what cosine ends at, as a share of the peak.
+        final_learning_rate: what cosine and linear end at, as a share of the peak.
         plateau_factor: what plateau multiplies the learning rate by.
         momentum: momentum of sgd, and the first moment's decay (beta1) of adamw.
         beta2: second moment's decay of adamw.
@@ -56,6 +57,10 @@ class TrainingOptions:
         validations: how many times validation runs, spread evenly over the budget.
         patience: stop after so many validations without a gain; 0 never stops early.
         checkpoint_every: time between checkpoints that --resume can go on from.
+        checkpoint_steps: steps between checkpoints, besides the time; 0 is off.
+        keep: how many checkpoints to keep, the newest ones.
+        restarts: how often to go back to the newest checkpoint, at half the learning rate, where the loss is lost.
+        deterministic: let torch use algorithms alone that give the same bits each time, where it has some.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32 or bf16 (products in bf16, weights and sums in fp32).
         threads: processor threads to use; 0 takes what the machine offers.
@@ -71,7 +76,7 @@ class TrainingOptions:
     accumulate: int = 1
     optimizer: Literal["adamw", "sgd", "muon"] = "adamw"
     learning_rate: float = 2e-3
-    schedule: Literal["cosine", "constant", "plateau"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant", "plateau"] = "cosine"
     warmup: float = 0.02
     final_learning_rate: float = 0.0
     plateau_factor: float = 0.25
@@ -83,6 +88,10 @@ class TrainingOptions:
     validations: int = 5
     patience: int = 0
     checkpoint_every: str = "5m"
+    checkpoint_steps: int = 0
+    keep: int = 2
+    restarts: int = 0
+    deterministic: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     threads: int = 0
@@ -101,7 +110,7 @@ class TrainingOptions:
             "--max-steps": self.max_steps,
         }
         positive |= {"--max-epochs": self.max_epochs, "--learning-rate": self.learning_rate}
-        positive |= {"--validations": self.validations}
+        positive |= {"--validations": self.validations, "--keep": self.keep}
         faults = [
             f"{flag} {value} must be a finite number above 0."
             for flag, value in positive.items()
@@ -113,7 +122,8 @@ class TrainingOptions:
             f"{flag} {value} must be at least 0 and below 1." for flag, value in below_one.items() if not 0 <= value < 1
         ]
         at_least_zero = {"--weight-decay": self.weight_decay, "--clip-norm": self.clip_norm, "--threads": self.threads}
-        at_least_zero |= {"--patience": self.patience, "--seed": self.seed}
+        at_least_zero |= {"--patience": self.patience, "--seed": self.seed, "--restarts": self.restarts}
+        at_least_zero |= {"--checkpoint-steps": self.checkpoint_steps}
         faults += [
             f"{flag} {value} must be a finite number, not below 0."
             for flag, value in at_least_zero.items()

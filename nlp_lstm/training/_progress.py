@@ -5,24 +5,26 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
 
 from tqdm import tqdm
 
+from nlp_lstm.training._distributed import rank_here
 from nlp_lstm.training._run import say
 
 _REFRESH_SECONDS = 0.25
 
 
 class Progress:
-    """A bar over the budget, with loss, perplexity, bits, speed and time left."""
+    """A bar over the budget with loss, speed and time left; `describe` says a validation's value in words."""
 
-    def __init__(self, item: str) -> None:
-        self.item = item
+    def __init__(self, item: str, describe: Callable[[float], str]) -> None:
+        self.item, self.describe = item, describe
         self.bar = tqdm(
             total=1.0,
             bar_format="{percentage:3.0f}%|{bar:20}| {desc}",
             file=sys.stderr,
-            disable=None,
+            disable=None if rank_here() == 0 else True,
             dynamic_ncols=True,
             leave=False,
         )
@@ -37,13 +39,13 @@ class Progress:
         self._shown = time.perf_counter()
         left = elapsed * (1 - spent) / spent if spent > 0 else 0.0
         self.bar.n = min(1.0, spent)
-        self.bar.set_description_str(f"{describe_loss(loss)} | {speed:,.0f} {self.item}s/s | {clock(left)} left")
+        self.bar.set_description_str(f"loss {loss:.4f} | {speed:,.0f} {self.item}s/s | {clock(left)} left")
 
     def validated(self, step: int, spent: float, train: float, valid: float, speed: float, best: bool) -> None:
         """Print one line for a validation."""
         mark = ", best so far" if best else ""
         self.line(
-            f"{spent:4.0%} | step {step:,} | train {train:.4f} | valid {describe_loss(valid)}{mark}"
+            f"{min(spent, 1.0):4.0%} | step {step:,} | train {train:.4f} | valid {self.describe(valid)}{mark}"
             f" | {speed:,.0f} {self.item}s/s"
         )
 

@@ -3,48 +3,72 @@
 from __future__ import annotations
 
 import shlex
+from typing import ClassVar, Protocol
 
-from nlp_lstm.data import TextData, TokenizedText
-from nlp_lstm.tasks import LanguageModeling, write_text
-from nlp_lstm.training._fit import FitResult
+from nlp_lstm.tasks import write_text
 from nlp_lstm.training._progress import clock
 from nlp_lstm.training._run import Run, say
+from nlp_lstm.training._trainer import FitResult
 
-_SAMPLE_TOKENS = {"word": 60, "character": 300, "byte": 300}
+
+class Reported(Protocol):
+    """What a report needs to know of a task, such as `LanguageModeling`."""
+
+    pipeline_tag: ClassVar[str]
+    """What the hub calls the task."""
+    description: ClassVar[str]
+    """What was trained, such as "A recurrent language model"."""
+    command: ClassVar[str]
+    """The subcommand of nlp-lstm that uses the run."""
+    item: ClassVar[str]
+    """What training counts, such as "token"."""
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained weights."""
+
+
+class Described(Protocol):
+    """Data that says what it is and what was decided about it, such as `TextData`."""
+
+    description: str
+    notes: list[str]
+
+
+class Scores(Protocol):
+    """Scores that print themselves, such as `LanguageModelScores`."""
+
+    def text(self) -> str:
+        """Give the scores for people, a line each."""
 
 
 def report(
-    run: Run, task: LanguageModeling, data: TextData, texts: dict[str, TokenizedText], result: FitResult
+    run: Run, task: Reported, data: Described, split: str, scores: Scores, result: FitResult, sample: str
 ) -> None:
-    """Score the best weights once, on the test split (or validation where there is none), and say what came out.
+    """Say what came out of a run: `scores` of its best weights on `split`, and a `sample` of what it does.
 
-    Prints scores and a sample on stdout, writes the model card README.md, and says on stderr how to go on.
+    Prints both on stdout, writes the model card README.md, and says on stderr how to go on.
     """
-    split = "test" if "test" in texts else "valid"
-    scores = task.score(texts[split])
-    length = _SAMPLE_TOKENS.get(task.tokenizer.name, 120)
-    sample = task.generate(max_tokens=length, seed=run.options.seed)[0].strip("\n")
     trained = (
-        f"{task.parameter_count:,} parameters; {result.steps:,} steps, {result.items:,} tokens "
-        f"in {clock(result.seconds)} ({result.items / max(result.seconds, 1e-9):,.0f} tokens/s)"
+        f"{task.parameter_count:,} parameters; {result.steps:,} steps, {result.items:,} {task.item}s "
+        f"in {clock(result.seconds)} ({result.items / max(result.seconds, 1e-9):,.0f} {task.item}s/s)"
     )
+    use = shlex.join(["nlp-lstm", task.command, str(run.folder)])
     print(f"{split} split of {data.description}\n{scores.text()}\n\n{sample}\n", flush=True)
-    write_text(run.folder / "README.md", _card(run, data, split, scores.text(), trained, sample))
-    say(f"{trained}\nThe run is in {run.folder}. Talk to it:  {_talk(run)}")
+    write_text(run.folder / "README.md", _card(run, task, data, split, scores.text(), trained, sample, use))
+    say(f"{trained}\nThe run is in {run.folder}. Talk to it:  {use}")
 
 
-def _talk(run: Run) -> str:
-    return shlex.join(["nlp-lstm", "generate", str(run.folder)])
-
-
-def _card(run: Run, data: TextData, split: str, scores: str, trained: str, sample: str) -> str:
+def _card(
+    run: Run, task: Reported, data: Described, split: str, scores: str, trained: str, sample: str, use: str
+) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.config["versions"].items())
     notes = "".join(f" {note}" for note in data.notes)
     return (
-        f"---\nlibrary_name: nlp_lstm\npipeline_tag: text-generation\ntags: [lstm, {run.recipe}]\n---\n\n"
-        f"# {run.folder.name}\n\nA recurrent language model trained by the recipe `{run.recipe}` of nlp_lstm.\n\n"
+        f"---\nlibrary_name: nlp_lstm\npipeline_tag: {task.pipeline_tag}\ntags: [lstm, {run.recipe}]\n---\n\n"
+        f"# {run.folder.name}\n\n{task.description} trained by the recipe `{run.recipe}` of nlp_lstm.\n\n"
         f"- Data: {data.description}.{notes}\n- Command: `{run.config['command']}`\n- Training: {trained}\n"
         f"- Machine: {run.config['device']}, {run.config['precision']}, {run.config['threads']} threads; {versions}\n"
         f"- Seed: {run.options.seed}\n\n## Scores on the {split} split\n\n```\n{scores}\n```\n\n"
-        f"## A sample\n\n```\n{sample}\n```\n\n## Use\n\n```\n{_talk(run)}\n```\n"
+        f"## A sample\n\n```\n{sample}\n```\n\n## Use\n\n```\n{use}\n```\n"
     )

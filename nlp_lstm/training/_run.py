@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -16,54 +18,84 @@ from nlp_lstm import __version__
 from nlp_lstm.data import TextData, lasting_name
 from nlp_lstm.models import choose_device, choose_precision
 from nlp_lstm.tasks import write_text
-from nlp_lstm.training._command import command_of, resume_command
+from nlp_lstm.training._command import code_state, command_of, resume_command
+from nlp_lstm.training._distributed import join, launched_again, rank_here, use_own_gpu
 from nlp_lstm.training._options import TrainingOptions
-from nlp_lstm.training._run_folder import earlier_config, folder_to_resume, free_folder, make_folder
+from nlp_lstm.training._run_folder import (
+    drop_unfinished,
+    earlier_config,
+    folder_to_resume,
+    free_folder,
+    lock_folder,
+    make_folder,
+    unlock,
+)
 
 
 class Run:
     """One training run: where it writes, with what seed, on what device, with what threads and precision.
 
     `recipe` is the recipe's file, `config` its Config, whose field `training` is TrainingOptions. Nothing is written
-    before `create`.
+    before `create`. Of several processes that train together the first alone writes; another waits here until that one
+    has its data and tokenizers, and gets them in a folder that goes away with it, as if it resumed a run.
     """
 
     def __init__(self, recipe: str, config: Any) -> None:
         self._called = recipe, config
+        self._lock: int | None = None
         self.recipe = Path(recipe).stem
         self.options: TrainingOptions = config.training
+        named = self.options.run
+        self._taken_up = launched_again() and named is not None and (Path(named) / "config.json").exists()
         settings = asdict(config)
         self.config: dict[str, Any] = {"recipe": self.recipe, "config": settings, "seed": self.options.seed}
         if isinstance(settings.get("data"), dict):
             self.config["data"] = {**settings["data"], "data": lasting_name(settings["data"]["data"])}
         self.config["command"] = command_of(recipe, config)
-        if self.resumed:
-            self.folder = folder_to_resume(self.recipe, self.options.run)
-            earlier = earlier_config(self.folder, self.config)
-            self.config["command"] = f"{earlier['command']}; {self.config['command']}"
-        else:
-            self.folder = free_folder(self.recipe, self.options.run)
+        if rank_here() == 0:
+            self.folder = self._first_folder()
         if self.options.threads:
             torch.set_num_threads(self.options.threads)
+        if self.options.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS has no such algorithms
+            torch.use_deterministic_algorithms(True)
         torch.manual_seed(self.options.seed)
+        use_own_gpu(self.options.device)
         self.device = choose_device(self.options.device)
+        self.processes = join(self.device)
+        if not self.processes.first:
+            self._received = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+            self.folder = Path(self._received.name)
+            self.processes.receive(self.folder)
         self.precision = choose_precision(self.options.precision, self.device)
         self.config |= {
             "device": str(self.device),
             "precision": self.precision,
             "threads": torch.get_num_threads(),
+            "processes": self.processes.count,
+            "code": code_state(Path(recipe)),
             "versions": {
                 "nlp_lstm": __version__,
                 "torch": str(torch.__version__),
                 "python": platform.python_version(),
             },
         }
-        say(f"{self.recipe}: {self.folder} | {self.device}, {self.precision}, {torch.get_num_threads()} threads")
+        each = f" in each of {self.processes.count} processes" if self.processes.count > 1 else ""
+        threads = f"{torch.get_num_threads()} threads{each}"
+        say(f"{self.recipe}: {self.folder} | {self.device}, {self.precision}, {threads}")
+
+    def _first_folder(self) -> Path:
+        if not self.resumed:
+            return free_folder(self.recipe, self.options.run)
+        folder = folder_to_resume(self.recipe, self.options.run)
+        earlier = earlier_config(folder, self.config)
+        self.config["command"] = f"{earlier['command']}; {self.config['command']}"
+        return folder
 
     @property
     def resumed(self) -> bool:
-        """Whether this run goes on from a checkpoint."""
-        return self.options.resume
+        """Whether the tokenizers are in the run folder already: this run goes on, or this process helps another."""
+        return self.options.resume or rank_here() > 0 or self._taken_up
 
     @property
     def resume_command(self) -> str:
@@ -77,12 +109,23 @@ class Run:
 
     def create(self) -> None:
         """Make the folder, now that there is something to write; RunFolderError where that cannot be."""
+        if rank_here() > 0:
+            return
         if not self.resumed:
             self.folder = free_folder(self.recipe, self.options.run)  # another run may have taken it since
         make_folder(self.folder)
+        self._lock = lock_folder(self.folder)
+        drop_unfinished(self.folder)
+
+    def close(self) -> None:
+        """Let other trainings write to the folder."""
+        unlock(self._lock)
+        self._lock = None
 
     def record(self, **values: float | int | str | None) -> None:
         """Append one line to metrics.jsonl."""
+        if rank_here() > 0:
+            return
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({**values, "at": round(time.time(), 3)}) + "\n")
 
@@ -105,8 +148,9 @@ def start_run(recipe: str, config: Any) -> Run:
 
 
 def say(text: str) -> None:
-    """Print a note for people: on stderr, since stdout carries results alone."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a note for people, once: in the first process, and on stderr, since stdout carries results alone."""
+    if rank_here() == 0:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _is_until(line: str, step: int) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 from nlp_lstm.errors import RunFolderError, UsageError
 
 # What may change between the start of a run and its resuming: where it ends, and on what machine it runs.
-_FREE = {"run", "resume", "max_time", "max_steps", "max_epochs", "validations", "patience", "checkpoint_every"}
-_FREE |= {"device", "precision", "threads"}
+_FREE = {"run", "resume", "max_time", "max_steps", "max_epochs", "validations", "patience"}
+_FREE |= {"device", "precision", "threads", "checkpoint_every", "checkpoint_steps", "keep", "restarts"}
 
 
 def free_folder(recipe: str, named: str | None) -> Path:
@@ -46,6 +46,43 @@ def make_folder(folder: Path) -> None:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(folder, error.strerror) from None
+
+
+def lock_folder(folder: Path) -> int | None:
+    """Keep other trainings out of the folder until this process ends, however it ends; returns the lock's descriptor.
+
+    Raises RunFolderError where another training holds it. None where the system has no locks on folders.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    descriptor = os.open(folder / "checkpoints", os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise RunFolderError(
+            f"Another training is writing to {folder}. Wait for it, stop it, or choose another folder with --run."
+        ) from None
+    except OSError:  # a file system without locks, such as some network ones
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def unlock(descriptor: int | None) -> None:
+    """Let other trainings into the folder again."""
+    if descriptor is not None:
+        os.close(descriptor)
+
+
+def drop_unfinished(folder: Path) -> None:
+    """Remove the files that a killed training was writing, which never got their names; only under the lock."""
+    for pattern in (".*.*[0-9]", "checkpoints/.step-*.pt.*[0-9]"):
+        for path in folder.glob(pattern):
+            if path.is_file() and path.name.rpartition(".")[2].isdecimal():
+                path.unlink(missing_ok=True)
 
 
 def folder_to_resume(recipe: str, named: str | None) -> Path:

@@ -19,20 +19,21 @@ def progress(options: TrainingOptions, step: int, epochs: float, elapsed: float)
     return max(shares)
 
 
-def learning_rate(options: TrainingOptions, spent: float, plateau_scale: float) -> float:
+def learning_rate(options: TrainingOptions, spent: float, rate_scale: float) -> float:
     """Learning rate where the share `spent` of the budget is spent.
 
-    It rises in a line over `warmup`; then cosine (Loshchilov and Hutter 2017, equation 5, one period) falls to
-    `final_learning_rate` times the peak, constant stays, and plateau follows `plateau_scale`.
+    It rises in a line over `warmup`. Then cosine (Loshchilov and Hutter 2017, equation 5, one period) falls to
+    `final_learning_rate` times the peak, linear does in a line (Howard and Ruder 2018, equation 3), constant and
+    plateau stay. After the warm-up all is times `rate_scale`, which plateau and restarts lower.
     """
-    peak = options.learning_rate
     if spent < options.warmup:
         # The first step's share is 0, and a step of length 0 would be lost.
-        return peak * max(spent / options.warmup, 0.01)
-    if options.schedule == "plateau":
-        return peak * plateau_scale
-    if options.schedule == "constant":
+        return options.learning_rate * max(spent / options.warmup, 0.01)
+    peak = options.learning_rate * rate_scale
+    if options.schedule in ("constant", "plateau"):
         return peak
     position = min(1.0, (spent - options.warmup) / (1 - options.warmup))
     low = options.final_learning_rate
+    if options.schedule == "linear":
+        return peak * (1 - (1 - low) * position)
     return peak * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * position)))

@@ -15,7 +15,7 @@ import pytest
 import nlp_lstm
 from nlp_lstm.cli import main
 from nlp_lstm.cli._commands import COMMANDS, Command
-from nlp_lstm.errors import DataError, RunFolderError, UsageError
+from nlp_lstm.errors import DataError, RunFolderError, Stopped, UsageError
 
 RECIPE = (Path(__file__).parent / "toy_recipe.py").read_text(encoding="utf-8")
 ROOT = Path(__file__).parents[2]
@@ -94,6 +94,7 @@ def test_unknown_option_before_the_command(capsys: pytest.CaptureFixture[str]) -
         (DataError("Bad data."), 1, "Bad data."),
         (RunFolderError("Bad run."), 1, "Bad run."),
         (KeyboardInterrupt(), 130, "stopped."),
+        (Stopped(15), 143, "stopped."),
         (SystemExit(3), 3, ""),
         (SystemExit(None), 0, ""),
         (SystemExit("No\nluck."), 1, "No luck."),

@@ -12,7 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from nlp_lstm.data import DataOptions, TextData, _load, load_text
+from nlp_lstm.data import (
+    DataOptions,
+    LabelledOptions,
+    PairOptions,
+    TextData,
+    _named,
+    load_labelled,
+    load_pairs,
+    load_text,
+)
 from nlp_lstm.data._hub import looks_like_hub_id
 from nlp_lstm.errors import DataError
 
@@ -21,8 +30,8 @@ from nlp_lstm.errors import DataError
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder that stands for a hub data set: only the decision "not a local path" is replaced."""
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(_load, "_is_local", lambda _: False)
-    monkeypatch.setattr(_load, "_is_hub_id", lambda _: True)
+    monkeypatch.setattr(_named, "_is_local", lambda _: False)
+    monkeypatch.setattr(_named, "_is_hub_id", lambda _: True)
     folder = tmp_path / "set"
     folder.mkdir()
     return folder
@@ -59,7 +68,7 @@ def test_only_training_data_is_split_by_position(hub: Path):
 
 def test_a_row_without_text_is_named(hub: Path):
     write(hub, "train", text=["a", None, "c"])
-    with pytest.raises(DataError, match=r"\(train\), row 2: column 'text' holds no text"):
+    with pytest.raises(DataError, match=r"\(train\), row 2: column 'text' holds nothing"):
         load(hub)
 
 
@@ -158,7 +167,63 @@ def test_a_missing_file_is_not_looked_up_on_the_hub(tmp_path: Path, monkeypatch:
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     (tmp_path / "texts").mkdir()
-    assert not _load._is_hub_id("texts/novel")
-    assert not _load._is_hub_id("elsewhere/novel.txt")
-    assert _load._is_hub_id("owner/novel")
-    assert "datasets" not in vars(_load)
+    assert not _named._is_hub_id("texts/novel")
+    assert not _named._is_hub_id("elsewhere/novel.txt")
+    assert _named._is_hub_id("owner/novel")
+    assert "datasets" not in vars(_named)
+
+
+def test_the_names_behind_the_numbers_of_labels_are_told(monkeypatch: pytest.MonkeyPatch):
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+    )
+    train = datasets.Dataset.from_dict({"text": ["a", " ", "b", "c"], "label": [1, 0, 0, 1]}, features)
+    test = datasets.Dataset.from_dict({"text": ["d"], "label": [-1]}, features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: {"train": train, "validation": train, "test": test})
+    data = load_labelled(LabelledOptions("owner/name"))
+    assert data.split("train").texts == ["a", "b", "c"]
+    assert data.split("train").labels == [("good",), ("bad",), ("good",)]
+    assert list(data.splits) == ["train", "valid"]
+    assert data.notes == [
+        "Texts of train that are left out, since they are blank: 1 (owner/name (train), row 2)",
+        "Texts of valid that are left out, since they are blank: 1 (owner/name (validation), row 2)",
+        "The test split is left out, since none of its 1 texts has a label",
+    ]
+    assert data.description == "hub data set owner/name (columns text and label)"
+
+
+def test_several_labels_of_a_hub_set_have_names_as_well(monkeypatch: pytest.MonkeyPatch):
+    label = datasets.ClassLabel(names=["joy", "awe"])
+    features = datasets.Features({"text": datasets.Value("string"), "feelings": datasets.List(label)})
+    rows = datasets.Dataset.from_dict({"text": ["a", "b"], "feelings": [[0, 1], [1]]}, features)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: {"train": rows})
+    data = load_labelled(LabelledOptions("owner/name", valid_fraction=0, test_fraction=0))
+    assert data.split("train").labels == [("joy", "awe"), ("awe",)]
+
+
+def test_the_only_column_with_named_labels_is_the_label(monkeypatch: pytest.MonkeyPatch):
+    kinds = {
+        "text": datasets.Value("string"),
+        "group": datasets.Value("int64"),
+        "kind": datasets.ClassLabel(names=["x", "y"]),
+    }
+    rows = datasets.Dataset.from_dict({"text": ["a", "b"], "group": [1, 2], "kind": [0, 1]}, datasets.Features(kinds))
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: {"test": rows})
+    assert load_labelled(LabelledOptions("owner/name")).split("test").labels == [("x",), ("y",)]
+
+
+def test_pairs_in_a_translation_column_or_in_two(monkeypatch: pytest.MonkeyPatch):
+    rows = datasets.Dataset.from_dict({"id": ["1"], "translation": [{"de": "eins", "en": "one"}]})
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: {"train": rows, "validation": rows})
+    there, back = load_pairs(PairOptions("owner/name:de-en")), load_pairs(PairOptions("owner/name", source="en"))
+    assert (there.split("train").sources, there.split("valid").targets) == (["eins"], ["one"])
+    assert (back.split("train").sources, back.split("valid").targets) == (["one"], ["eins"])
+    assert there.description == "hub data set owner/name:de-en, de to en"
+    rows = datasets.Dataset.from_dict({"number": [1], "article": ["long text"], "highlights": ["text"]})
+    data = load_pairs(PairOptions("owner/name"))
+    assert data.split("train").sources == ["long text"]
+    assert data.description == "hub data set owner/name, columns article to highlights"
+    with pytest.raises(
+        DataError, match=r"owner/name \(train\) has no column 'fr'\. It has: number, article, highlights"
+    ):
+        load_pairs(PairOptions("owner/name", source="fr"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nlp_lstm.data import DataOptions, TextData, TextSource, load_text
-from nlp_lstm.data._files import kind_of
+from nlp_lstm.data._tables import kind_of
 from nlp_lstm.errors import DataError, UsageError
 
 

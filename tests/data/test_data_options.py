@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from nlp_lstm.data import DataOptions
+from nlp_lstm.data import DataOptions, LabelledOptions, PairOptions
 from nlp_lstm.data._options import exact
 from nlp_lstm.errors import UsageError
 
@@ -43,3 +43,37 @@ def test_shares_may_use_up_everything():
 def test_faulty_options_are_refused(faulty: dict[str, object], message: str):
     with pytest.raises(UsageError, match=message):
         DataOptions(**({"data": "pydoc"} | faulty))
+
+
+def test_options_of_labelled_texts_and_pairs_survive_a_round_trip():
+    labelled = LabelledOptions("reviews", text_field="body", label_field="stars", label_separator="|")
+    pairs = PairOptions("phrases", source="de", target="en", min_words=2, max_words=0, max_ratio=0, deduplicate=False)
+    assert LabelledOptions(**dataclasses.asdict(labelled)) == labelled
+    assert PairOptions(**dataclasses.asdict(pairs)) == pairs
+
+
+@pytest.mark.parametrize("kind", [DataOptions, LabelledOptions, PairOptions])
+def test_every_option_is_described(kind: type):
+    fields = [field.name for field in dataclasses.fields(kind)]
+    assert [name for name in fields if f"        {name}: " not in (kind.__doc__ or "")] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "faulty", "message"),
+    [
+        (LabelledOptions, {"label_separator": ""}, "--label-separator is empty"),
+        (LabelledOptions, {"text_field": "a", "label_field": "a"}, "--text-field and --label-field both name 'a'"),
+        (LabelledOptions, {"data": ""}, "--data is empty"),
+        (PairOptions, {"data": ""}, "--data is empty"),
+        (PairOptions, {"text_field": "a"}, "--text-field is for one column .* --source and --target"),
+        (PairOptions, {"source": "de", "target": "de"}, "--source and --target are both 'de'"),
+        (PairOptions, {"min_words": 0}, "--min-words is 0: give a whole number from 1 up"),
+        (PairOptions, {"min_words": 5, "max_words": 4}, r"--max-words is 4: give 5 \(--min-words\) or more, or 0"),
+        (PairOptions, {"max_words": -1}, "--max-words is -1"),
+        (PairOptions, {"max_ratio": 1.0}, r"--max-ratio is 1\.0: give a number above 1"),
+        (PairOptions, {"max_ratio": float("nan")}, "--max-ratio is nan"),
+    ],
+)
+def test_faulty_options_of_labelled_texts_and_pairs_are_refused(kind: type, faulty: dict[str, object], message: str):
+    with pytest.raises(UsageError, match=message):
+        kind(**({"data": "x"} | faulty))

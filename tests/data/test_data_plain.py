@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlp_lstm.data import _plain
-from nlp_lstm.data._plain import cut_pieces, read_characters, read_lines, read_pieces
+from nlp_lstm.data._plain import cut_pieces, read_characters, read_lines
 from nlp_lstm.errors import DataError
 
 TEXT = "The heron stood.\r\nIt waited\u2028 — \U0001f41f!\n\n  end\x85 of line\rno newline"
@@ -30,7 +30,7 @@ def test_text_comes_back_exactly(tmp_path: Path, name: str):
     path = tmp_path / name
     packed = gzip.compress(TEXT.encode()) if name.lower().endswith("gz") else TEXT.encode()
     path.write_bytes(packed)
-    assert "".join(read_pieces(path)) == TEXT
+    assert "".join(cut_pieces(read_characters(path))) == TEXT
     assert list(read_lines(path)) == [line + "\n" for line in TEXT.split("\n")[:-1]] + [TEXT.split("\n")[-1]]
 
 
@@ -38,7 +38,7 @@ def test_text_comes_back_exactly(tmp_path: Path, name: str):
 def test_only_a_byte_order_mark_at_the_start_is_dropped(tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_bytes("\ufeffone \ufefftwo".encode())
-    assert "".join(read_pieces(path)) == "one \ufefftwo"
+    assert "".join(cut_pieces(read_characters(path))) == "one \ufefftwo"
 
 
 @settings(max_examples=60, deadline=None)
@@ -62,7 +62,7 @@ def test_a_long_line_needs_little_memory(tmp_path: Path):
     path.write_bytes(b"abcdefghi " * 2_000_000)  # 20 MB
     tracemalloc.start()
     try:
-        pieces = sum(1 for _ in read_pieces(path))
+        pieces = sum(1 for _ in cut_pieces(read_characters(path)))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -114,7 +114,7 @@ def test_well_known_binary_files_are_named(tmp_path: Path, content: bytes, meani
 def test_text_that_begins_like_a_binary_file_is_text(tmp_path: Path):
     path = tmp_path / "a.txt"
     path.write_text("%PDF is how such files begin")
-    assert "".join(read_pieces(path)) == "%PDF is how such files begin"
+    assert "".join(cut_pieces(read_characters(path))) == "%PDF is how such files begin"
 
 
 @pytest.mark.parametrize(

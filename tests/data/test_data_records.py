@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from nlp_lstm.data import DataOptions, load_text
-from nlp_lstm.data._records import RECORD_FORMATS, choose_column, read_texts
+from nlp_lstm.data._columns import choose_column
+from nlp_lstm.data._records import RECORD_FORMATS
+from nlp_lstm.data._tables import file_table, table_source
 from nlp_lstm.errors import DataError
 
 TEXTS = ['He said "no", twice', "", "tab\tand\nline end", "caf\u00e9 \u2028 \U0001f375", "a, b; c"]
@@ -35,6 +37,10 @@ def write_parquet(path: Path, texts: Sequence[str]) -> None:
     pq.write_table(pa.table({"id": range(len(texts)), "text": texts}), path)
 
 
+def read_texts(path: Path) -> list[str]:
+    return list(table_source([file_table(path)], "rows", "text"))
+
+
 WRITERS: dict[str, Callable[[Path, Sequence[str]], None]] = {
     ".csv": lambda path, texts: write_table(path, texts, ","),
     ".tsv": lambda path, texts: write_table(path, texts, "\t"),
@@ -48,7 +54,7 @@ WRITERS: dict[str, Callable[[Path, Sequence[str]], None]] = {
 def test_every_format_gives_the_same_records(tmp_path: Path, ending: str):
     path = tmp_path / f"rows{ending}"
     WRITERS[ending](path, TEXTS)
-    assert list(read_texts(path, ending, "text")) == TEXTS
+    assert read_texts(path) == TEXTS
     source = load_text(DataOptions(str(path), valid_fraction=0, test_fraction=0)).split("train")
     assert source.ends_with_eos
     assert list(source) == list(source) == TEXTS
@@ -80,7 +86,7 @@ def test_the_column_is_found_or_named(tmp_path: Path, ending: str):
 def test_several_rows_of_parquet_batches_are_all_read(tmp_path: Path):
     texts = [f"row {number}" for number in range(1000)]
     write_parquet(tmp_path / "a.parquet", texts)
-    assert list(read_texts(tmp_path / "a.parquet", ".parquet", "text")) == texts
+    assert read_texts(tmp_path / "a.parquet") == texts
 
 
 @pytest.mark.parametrize(
@@ -89,7 +95,8 @@ def test_several_rows_of_parquet_batches_are_all_read(tmp_path: Path):
         ({"content": True, "sentence": True, "text": True}, None, "text"),
         ({"content": True, "sentence": True}, None, "sentence"),
         ({"title": True, "content": True}, None, "content"),
-        ({"text": False, "review": True, "stars": False}, None, "review"),
+        ({"Title": True, "Review": True}, None, "Review"),
+        ({"text": False, "body": True, "stars": False}, None, "body"),
         ({"text": True, "title": True}, "title", "title"),
     ],
 )
@@ -97,7 +104,7 @@ def test_which_column_holds_the_text(columns: dict[str, bool], asked: str | None
     assert choose_column("rows.csv", columns, asked) == chosen
 
 
-@pytest.mark.parametrize("columns", [{"title": True, "review": True}, {"stars": False}])
+@pytest.mark.parametrize("columns", [{"title": True, "body": True}, {"stars": False}])
 def test_an_unclear_column_is_asked_for(columns: dict[str, bool]):
     with pytest.raises(DataError, match=f"not clear which column of rows.csv.*{', '.join(columns)}.*--text-field"):
         choose_column("rows.csv", columns, None)
@@ -120,8 +127,8 @@ def test_an_unclear_column_is_asked_for(columns: dict[str, bool]):
             r"record that starts at line 4: unexpected end of data\. A quote",
         ),
         ("a.csv", 'text,id\n"x"y,1\n', "record that starts at line 2: ',' expected after '\"'"),
-        ("a.csv", "text,id\nx,1\ny\n", r"line 3 has 1 columns, but the first line names 2: text, id\..*comma"),
-        ("a.tsv", "text\tid\nx\t1\t2\n", r"line 2 has 3 columns, but the first line names 2.*tab"),
+        ("a.csv", "text,id\nx,1\ny\n", r"line 3 has 1 columns, but the first line has 2: text, id\..*quotes around"),
+        ("a.tsv", "text\tid\nx\t1\t2\n", r"line 2 has 3 columns, but the first line has 2: text, id\."),
         ("a.csv", "", "is empty: it holds no records"),
         ("a.csv", "text,id\n", "is empty"),
         ("a.csv", "text,id\n \t,1\n", "holds only whitespace"),
@@ -137,26 +144,26 @@ def test_faults_name_the_file_and_the_line(tmp_path: Path, name: str, content: s
 
 
 def test_a_quote_never_closed_does_not_swallow_a_large_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("nlp_lstm.data._records._LONGEST_FIELD", 1000)
+    monkeypatch.setattr("nlp_lstm.data._delimited._LONGEST_FIELD", 1000)
     path = tmp_path / "a.csv"
     path.write_text('text,id\n"x,1\n' + "y,2\n" * 100_000)
     before = csv.field_size_limit(1000)
     try:
         with pytest.raises(DataError, match="record that starts at line 2: field larger than field limit"):
-            list(read_texts(path, ".csv", "text"))
+            read_texts(path)
     finally:
         csv.field_size_limit(before)
 
 
 def test_a_field_longer_than_the_csv_default_is_read(tmp_path: Path):
     write_table(tmp_path / "a.csv", ["z" * 200_000], ",")
-    assert [len(text) for text in read_texts(tmp_path / "a.csv", ".csv", "text")] == [200_000]
+    assert [len(text) for text in read_texts(tmp_path / "a.csv")] == [200_000]
 
 
 def test_null_in_parquet_names_the_row(tmp_path: Path):
     pq.write_table(pa.table({"text": ["a", None]}), tmp_path / "a.parquet")
     with pytest.raises(DataError, match=r"a\.parquet, row 2: column 'text' holds nothing"):
-        list(read_texts(tmp_path / "a.parquet", ".parquet", "text"))
+        read_texts(tmp_path / "a.parquet")
 
 
 def test_what_is_no_parquet_file_is_refused(tmp_path: Path):
@@ -180,4 +187,4 @@ def test_parquet_damaged_inside_names_the_row(tmp_path: Path):
     data[second : second + 200] = b"\xff" * 200
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"a\.parquet is damaged after row \d"):
-        list(read_texts(path, ".parquet", "text"))
+        read_texts(path)

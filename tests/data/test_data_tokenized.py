@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
+import time
 import tracemalloc
 from collections.abc import Iterable
 from pathlib import Path
@@ -227,6 +229,24 @@ def test_the_cache_lies_beside_that_of_the_hub(own_cache: Path, monkeypatch: pyt
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", "/home/reader")
     assert default_folder() == Path("/home/reader/.cache/huggingface/nlp_lstm/tokens")
+
+
+def test_what_killed_processes_left_is_swept_after_a_day(tmp_path: Path, make_tokenizer):
+    day = 24 * 3600
+    now = time.time()
+    ages = {"killed": (2 * day, 2 * day), "long": (2 * day, 60), "fresh": (60, 60), "empty": (2 * day, None)}
+    for name, (folder_age, file_age) in ages.items():
+        work = tmp_path / f".making-{name}"
+        work.mkdir()
+        if file_age is not None:
+            (work / "ids.bin").write_bytes(b"x")
+            os.utime(work / "ids.bin", (now - file_age, now - file_age))
+        os.utime(work, (now - folder_age, now - folder_age))
+    (tmp_path / ".making-file").write_text("no folder of ours")
+    os.utime(tmp_path / ".making-file", (now - 2 * day, now - 2 * day))
+    tokenize(source_of(TEXT), make_tokenizer(), tmp_path)
+    assert entries(tmp_path)[:3] == [".making-file", ".making-fresh", ".making-long"]
+    assert len(entries(tmp_path)) == 4
 
 
 def test_a_cache_that_cannot_be_made_names_hf_home(tmp_path: Path, make_tokenizer):

@@ -129,11 +129,11 @@ def test_model_and_tokenizer_must_fit():
 
 @pytest.mark.parametrize("rows", [1, 5])
 def test_token_losses_are_those_of_one_pass_in_the_order_of_the_text(tmp_path, text_file, monkeypatch, rows):
-    from nlp_lstm.tasks import _language_modeling
+    from nlp_lstm.tasks import _language_model_reading, _language_modeling
 
-    monkeypatch.setattr(_language_modeling, "_rows", lambda tokens: rows)
+    monkeypatch.setattr(_language_model_reading, "rows_of", lambda tokens: rows)
     # Context as long as the text: every row then has read all that stands before it.
-    monkeypatch.setattr(_language_modeling, "_EVALUATION_CONTEXT", 10**6)
+    monkeypatch.setattr(_language_modeling, "CONTEXT", 10**6)
     task = _task()
     data = load_text(DataOptions(str(text_file), valid_fraction=0, test_fraction=0))
     text = tokenize(data.split("train"), task.tokenizer, tmp_path)

@@ -53,6 +53,7 @@ class Scripted:
 
     script: list[float]
     batches_per_epoch: int = 5
+    data_sha: str = "five batches"
     on_loss: Callable[[int], float] = lambda batch: 0.0
     on_validate: Callable[[], None] = lambda: None
     losses: list[float] = field(default_factory=list)

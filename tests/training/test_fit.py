@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional as F
 
-from nlp_lstm.errors import TrainingError
-from nlp_lstm.training import FitResult, LanguageModelObjective, Run, _fit, fit
+from nlp_lstm.errors import Stopped, TrainingError
+from nlp_lstm.training import FitResult, LanguageModelObjective, Run, _state, _trainer, fit
 from nlp_lstm.training._interrupt import Interrupt
 
 NewRun = Callable[..., Run]
@@ -41,7 +41,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         now[0] += seconds
         return 0.0
 
-    monkeypatch.setattr(_fit, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr(_trainer, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     return advance
 
 
@@ -256,7 +256,7 @@ def test_a_budget_of_time_counts_steps_and_validations_but_the_last(
     new_run: NewRun, scripted: Any, train: Any, monkeypatch: pytest.MonkeyPatch, metrics: Metrics, clock: Clock
 ) -> None:
     saved: list[int] = []
-    monkeypatch.setattr(_fit, "save_checkpoint", lambda folder, step, state: saved.append(step))
+    monkeypatch.setattr(_state, "save_checkpoint", lambda folder, step, state, keep: saved.append(step))
     run = new_run(max_time="10s", validations=2, checkpoint_every="3s")
     objective = scripted([2.0, 1.0], on_loss=lambda batch: clock(1), on_validate=lambda: clock(2))
     result = train(objective, run)
@@ -264,7 +264,7 @@ def test_a_budget_of_time_counts_steps_and_validations_but_the_last(
     assert [line["step"] for line in metrics(run)] == [5, 8]
     assert (result.steps, result.seconds) == (8, 10.0)
     assert [line["items_per_second"] for line in metrics(run)] == [3.0, 3.0]
-    assert saved == [3, 5, 8]  # 3 s after the last one, and with every validation
+    assert saved == [0, 3, 5, 8]  # at the start, 3 s after the last one, and with every validation
 
 
 # --- what goes wrong ---
@@ -276,7 +276,7 @@ def test_a_loss_that_is_no_longer_finite_stops_with_step_and_flags(new_run: NewR
     with pytest.raises(TrainingError) as caught:
         train(objective, run)
     message = str(caught.value)
-    assert message.startswith("The loss is nan at step 5.")
+    assert message.startswith("The loss is nan at step 5, in batch 4 of the data.")
     for part in ("--learning-rate (now 0.25)", "--clip-norm (now 2.0)", "--precision fp32"):
         assert part in message
 
@@ -321,9 +321,11 @@ def test_the_first_signal_finishes_the_step_saves_and_says_how_to_go_on(
     before = signal.getsignal(number)
     run = new_run(max_steps=9, validations=1)
     objective = scripted([1.0], on_loss=lambda batch: signal.raise_signal(number) or 0.0 if batch == 4 else 0.0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped) as stopped:
         train(objective, run)
-    assert [path.name for path in (run.folder / "checkpoints").iterdir()] == ["step-000000005.pt"]
+    assert stopped.value.exit_code == 128 + number
+    names = sorted(path.name for path in (run.folder / "checkpoints").iterdir())
+    assert names == ["step-000000000.pt", "step-000000005.pt"]
     assert f"Stopped at step 5; saved. To go on: {run.resume_command}" in capsys.readouterr().err
     assert signal.getsignal(number) == before
 
@@ -340,7 +342,7 @@ def test_a_second_signal_stops_at_once(new_run: NewRun, scripted: Any, train: An
     objective = scripted([1.0], on_loss=twice)
     with pytest.raises(KeyboardInterrupt):
         train(objective, run)
-    assert list((run.folder / "checkpoints").iterdir()) == []
+    assert [path.name for path in (run.folder / "checkpoints").iterdir()] == ["step-000000000.pt"]
     assert len(objective.losses) == 4
     assert signal.getsignal(signal.SIGINT) == before
 

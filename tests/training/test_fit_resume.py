@@ -148,11 +148,35 @@ def test_a_damaged_newest_checkpoint_is_skipped_and_what_came_after_it_is_done_a
     assert deterministic(metrics(resumed_run)) == deterministic(metrics(whole_run))
 
 
+def test_a_run_that_dies_before_its_first_step_is_over_begins_again_from_its_start(
+    new_run: NewRun, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = train(new_run(run=str(tmp_path / "whole"), **OPTIONS))
+    with pytest.raises(Crash):
+        train(new_run(**OPTIONS), (1, crash))
+    torch.manual_seed(99)
+    resumed = train(new_run(resume=True, **OPTIONS | {"seed": 0}))
+    assert "Going on from step 0 of" in capsys.readouterr().err
+    assert_equal_runs(whole, resumed)
+
+
+def test_what_a_killed_run_was_writing_is_removed(new_run: NewRun, train: Train, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(new_run(**OPTIONS), (3, interrupt))
+    left = [tmp_path / "run" / name for name in (".model.safetensors.77", "checkpoints/.step-000000004.pt.77")]
+    own = tmp_path / "run" / ".hidden.txt"
+    for path in (*left, own):
+        path.write_bytes(b"half")
+    train(new_run(resume=True, **OPTIONS))
+    assert [path.exists() for path in (*left, own)] == [False, False, True]
+
+
 def test_without_a_checkpoint_that_loads_there_is_nothing_to_resume(
     new_run: NewRun, train: Train, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Crash):
         train(new_run(**OPTIONS | {"checkpoint_every": "1h", "validations": 1}), (3, crash))
+    (tmp_path / "run" / "checkpoints" / "step-000000000.pt").unlink()
     run = new_run(resume=True, **OPTIONS)
     with pytest.raises(TrainingError, match=r"no checkpoint that loads.*Train anew"):
         train(run)
@@ -245,7 +269,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_ones_before(
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
     for step in (1, 2, 3):
-        save_checkpoint(tmp_path, step, {"step": step})
+        save_checkpoint(tmp_path, step, {"step": step}, keep=2)
 
     def fail(state: Any, path: Path) -> None:
         path.write_bytes(b"half")
@@ -253,7 +277,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_ones_before(
 
     monkeypatch.setattr(torch, "save", fail)
     with pytest.raises(OSError, match="No space"):
-        save_checkpoint(tmp_path, 4, {})
+        save_checkpoint(tmp_path, 4, {}, keep=2)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == [
         "step-000000002.pt",
         "step-000000003.pt",

@@ -117,3 +117,17 @@ def test_muon_moves_recurrent_matrices_along_their_singular_vectors_and_all_else
             values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
         torch.testing.assert_close(u.T @ step @ v.T, values.diag(), rtol=0, atol=0.05)  # it runs in bf16
     assert len(orthogonal) == 4
+
+
+def test_a_scale_multiplies_the_rate_of_the_parameters_that_it_names() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    options = TrainingOptions(max_steps=1, optimizer="sgd", momentum=0.0, weight_decay=0.0)
+    optimizer = build_optimizer(model, options, {"0.weight": 0.25, "0.bias": 0.0})
+    for parameter in model.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.set_learning_rate(0.4)
+    optimizer.step()
+    moved = {name: float((before[name] - parameter.detach()).mean()) for name, parameter in model.named_parameters()}
+    assert moved == pytest.approx({"0.weight": 0.1, "0.bias": 0.0, "1.weight": 0.4, "1.bias": 0.4})

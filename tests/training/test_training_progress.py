@@ -33,7 +33,7 @@ class Terminal(io.StringIO):
 def test_a_terminal_has_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    progress = Progress("token")
+    progress = Progress("token", describe_loss)
     assert progress.due()
     progress.show(0.25, math.log(8), 1234.4, 30.0)
     assert not progress.due()
@@ -41,12 +41,12 @@ def test_a_terminal_has_a_bar_with_the_time_left(monkeypatch: pytest.MonkeyPatch
     progress.close()
     shown = terminal.getvalue()
     assert " 25%|" in shown
-    assert "loss 2.0794, perplexity 8.00, 3.000 bits | 1,234 tokens/s | 1:30 left" in shown
+    assert "loss 2.0794 | 1,234 tokens/s | 1:30 left" in shown
     assert "a note\n" in shown
 
 
 def test_a_file_has_lines_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    progress = Progress("token")
+    progress = Progress("token", describe_loss)
     progress.show(0.5, 1.0, 10.0, 3.0)
     progress.validated(7, 0.5, 1.5, math.log(2), 2000.0, True)
     progress.close()

@@ -56,13 +56,10 @@ def reported(
         task = LanguageModeling(model, tokenizer, run.config)
         run.create()
         capsys.readouterr()
-        report(
-            run,
-            task,
-            data,
-            tokenize_splits(data, tokenizer),
-            FitResult(steps=1234, seconds=65.0, items=650_000, best=1.0),
-        )
+        texts = tokenize_splits(data, tokenizer)
+        split = "test" if "test" in texts else "valid"
+        result = FitResult(steps=1234, seconds=65.0, items=650_000, best=1.0)
+        report(run, task, data, split, task.score(texts[split]), result, task.sample(4))
         torch.set_num_threads(threads)
         shown = capsys.readouterr()
         card = (run.folder / "README.md").read_text(encoding="utf-8")
@@ -106,7 +103,7 @@ def test_the_card_says_what_it_takes_to_judge_and_repeat_the_run(reported: Calla
     assert {path.name for path in result.run.folder.iterdir()} == {"README.md", "checkpoints"}  # no half-written card
 
 
-def test_without_a_test_split_the_validation_split_is_scored_and_named(reported: Callable[..., Reported]) -> None:
+def test_the_split_that_was_scored_is_named(reported: Callable[..., Reported]) -> None:
     result = reported(test_fraction=0.0, valid_fraction=0.2)
     scores = result.task.evaluate(split="valid").text()
     assert result.out.startswith(f"valid split of file ferry.txt\n{scores}\n")

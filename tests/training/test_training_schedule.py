@@ -45,9 +45,20 @@ def test_cosine_ends_at_its_final_rate(warmup: float, final: float) -> None:
     assert learning_rate(options, 1.3, 1.0) == pytest.approx(low, abs=1e-12)  # it does not rise again
 
 
+def test_linear_is_the_slanted_triangle() -> None:
+    # Howard and Ruder 2018, equation 3, with their cut_frac 0.1 and ratio 32.
+    options = TrainingOptions(
+        max_steps=1, learning_rate=0.01, schedule="linear", warmup=0.1, final_learning_rate=1 / 32
+    )
+    for spent in (0.1, 0.2, 0.55, 1.0):
+        share = 1 - (spent - 0.1) / (0.1 * (1 / 0.1 - 1))
+        assert learning_rate(options, spent, 1.0) == pytest.approx(0.01 * (1 + share * 31) / 32)
+
+
 def test_constant_stays() -> None:
     options = TrainingOptions(max_steps=1, learning_rate=0.3, schedule="constant", warmup=0.1)
-    assert {learning_rate(options, spent / 10, 0.5) for spent in range(1, 11)} == {0.3}
+    assert {learning_rate(options, spent / 10, 1.0) for spent in range(1, 11)} == {0.3}
+    assert learning_rate(options, 0.5, 0.25) == pytest.approx(0.075)
 
 
 def test_plateau_follows_its_factor() -> None:

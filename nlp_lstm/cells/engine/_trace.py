@@ -1,0 +1,203 @@
+"""A cell's step, run once and written down: a graph of torch's operations, forwards and backwards."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._decomp import get_decompositions
+from torch.fx import Graph, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from nlp_lstm.cells.engine._loop import Equations
+
+_aten = torch.ops.aten
+# Operations that are rare in cells, and are no single operation on the processor either.
+_DECOMPOSED: dict[Any, Callable[..., Any]] = dict(
+    get_decompositions(
+        [
+            *(_aten.native_layer_norm, _aten.native_layer_norm_backward, _aten.var, _aten.var_mean, _aten.std),
+            *(_aten.softplus, _aten.softplus_backward, _aten.silu, _aten.silu_backward, _aten.elu, _aten.elu_backward),
+            *(_aten.leaky_relu, _aten.leaky_relu_backward, _aten.hardtanh, _aten.hardtanh_backward),
+            *(_aten.hardsigmoid, _aten.hardsigmoid_backward, _aten.addcmul, _aten.addcdiv, _aten.lerp),
+        ]
+    )
+)
+
+
+def _log_sigmoid_backward(gradient: Tensor, x: Tensor, _: Tensor) -> Tensor:
+    return gradient * torch.sigmoid(-x)
+
+
+_DECOMPOSED[_aten.log_sigmoid_backward.default] = _log_sigmoid_backward
+_SAME = {_aten.detach.default, _aten.alias.default, _aten.clone.default}
+
+
+class Unsupported(Exception):
+    """A cell does something that this way of running it does not know; a slower way does."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """One matrix product inside a step, factor @ weight.T, and its gradients."""
+
+    factor: Node
+    weight: Node
+    product: Node
+    product_gradient: Node
+    factor_gradient: Node
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A step and its gradient as one graph over rows that stand for a batch.
+
+    Inputs: `projected`, `states`, `weights`, and the gradients `output_gradient` (of h as output) and
+    `state_gradients` (of the new states, from the step behind). Results: `new_states`, `sites`, and the gradients of
+    the inputs, None where there is none. `rows` is the number of rows in the graph, which is no other size in it.
+    """
+
+    graph: Graph
+    rows: int
+    projected: Node
+    states: list[Node]
+    weights: list[Node]
+    output_gradient: Node
+    state_gradients: list[Node]
+    new_states: list[Node]
+    sites: list[Site]
+    projected_gradient: Node | None
+    previous_gradients: list[Node | None]
+    weight_gradients: list[Node | None]
+
+
+class _Recorder(threading.local):
+    sites: list[dict[str, Tensor]] | None = None
+
+
+_recorder = _Recorder()
+
+
+class _SiteFunction(torch.autograd.Function):
+    """A product that notes its arguments and the gradient that comes back; its weight's gradient is made elsewhere."""
+
+    @staticmethod
+    def forward(ctx: Any, factor: Tensor, weight: Tensor, note: dict[str, Tensor]) -> Tensor:
+        product = factor @ weight.t()
+        note.update(factor=factor, weight=weight, product=product)
+        ctx.note, ctx.weight = note, weight
+        return product
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        result = gradient @ ctx.weight
+        ctx.note.update(product_gradient=gradient, factor_gradient=result)
+        return result, None, None
+
+
+def recorded_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
+    """Give a product that the trace at work has noted, or None where none is at work."""
+    if _recorder.sites is None:
+        return None
+    if x.dim() != 2:
+        raise Unsupported(f"a product of a tensor with {x.dim()} dimensions")
+    note: dict[str, Tensor] = {}
+    _recorder.sites.append(note)
+    product: Tensor = _SiteFunction.apply(x, weight, note)
+    return product if bias is None else product + bias
+
+
+def trace(
+    cell: Equations,
+    columns: int,
+    widths: Sequence[int],
+    shapes: Sequence[tuple[str, tuple[int, ...] | None]],
+) -> Trace:
+    """Trace `cell.step` and its gradient.
+
+    `columns` is the width of the projected input, `widths` those of the states, `shapes` the weights' names and
+    shapes, None for a weight that is None. Raises Unsupported, or whatever the step raises on tensors of zeros.
+    """
+    sizes = {columns, *widths, *(size for _, shape in shapes for size in shape or ())}
+    rows = next(number for number in (5, 7, 11, 13, 17, 19, 23) if number not in sizes | {n * 2 for n in sizes})
+    names = [name for name, shape in shapes if shape is not None]
+    absent = {name: None for name, shape in shapes if shape is None}
+    sites: list[dict[str, Tensor]] = []
+
+    def step(projected: Tensor, states: list[Tensor], weights: list[Tensor], gradients: list[Tensor]) -> list[Any]:
+        leaves = [projected, *states, *weights]
+        for leaf in leaves:
+            leaf.requires_grad_()
+        sites.clear()
+        _recorder.sites = sites
+        try:
+            space = SimpleNamespace(**absent, **dict(zip(names, weights, strict=True)))
+            new = list(cell.step(projected, tuple(states), space))
+        finally:
+            _recorder.sites = None
+        incoming = [gradients[0] + gradients[1], *gradients[2:]]
+        outputs, cotangents = zip(
+            *[pair for pair in zip(new, incoming, strict=True) if pair[0].requires_grad], strict=True
+        )
+        back = torch.autograd.grad(outputs, leaves, cotangents, allow_unused=True)
+        return [new, back, [[note.get(name) for name in Site.__annotations__] for note in sites]]
+
+    def zeros(*sizes: int) -> Tensor:
+        return torch.zeros(sizes, dtype=torch.float32, device="cpu")
+
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
+        examples = (
+            zeros(rows, columns),
+            [zeros(rows, width) for width in widths],
+            [zeros(*shape) for _, shape in shapes if shape is not None],
+            [zeros(rows, width) for width in (widths[0], *widths)],
+        )
+        graph = make_fx(step, decomposition_table=_DECOMPOSED)(*examples).graph
+    _check(graph)
+    for node in list(graph.nodes):
+        if node.op == "call_function" and node.target in _SAME:
+            node.replace_all_uses_with(node.args[0])
+    graph.eliminate_dead_code()
+    return _named(graph, rows, len(widths), len(names))
+
+
+def _check(graph: Graph) -> None:
+    """Raise Unsupported for operations that give another result when they are repeated."""
+    for node in graph.nodes:
+        target = node.target
+        if isinstance(target, torch._ops.OpOverload):
+            if torch.Tag.nondeterministic_seeded in target.tags:
+                raise Unsupported(f"a random operation, {target}")
+            if target._schema.is_mutable:
+                raise Unsupported(f"a change in place, {target}")
+
+
+def _named(graph: Graph, rows: int, states: int, weights: int) -> Trace:
+    """Find by position what the graph takes and gives."""
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    results: list[Any] = list(graph.output_node().args[0])  # type: ignore[arg-type]
+    new, back, noted = results[:states], results[states:][: 1 + states + weights], results[1 + 2 * states + weights :]
+    size = len(Site.__annotations__)
+    sites = [noted[start : start + size] for start in range(0, len(noted), size)]
+    if any(None in site for site in sites):
+        raise Unsupported("a product that the new state does not depend on")
+    first, second = 1 + states, 1 + states + weights
+    return Trace(
+        graph=graph,
+        rows=rows,
+        projected=inputs[0],
+        states=inputs[1:first],
+        weights=inputs[first:second],
+        output_gradient=inputs[second],
+        state_gradients=inputs[second + 1 :],
+        new_states=list(new),
+        sites=[Site(*site) for site in sites],
+        projected_gradient=back[0],
+        previous_gradients=list(back[1:first]),
+        weight_gradients=list(back[first:second]),
+    )

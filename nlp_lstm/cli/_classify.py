@@ -1,0 +1,194 @@
+"""`nlp-lstm classify`: the label of each line of stdin, or of what is typed on a terminal, and why."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Literal
+
+import jsonargparse
+
+from nlp_lstm.cli._colours import coloured, in_brackets, wants_colour
+from nlp_lstm.cli._files import write_new
+from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._terminal import is_terminal, note, write
+from nlp_lstm.errors import DataError, UsageError
+
+_DESCRIPTION = """Classify text with a trained classifier: one line in, one line out, `label TAB probability`.
+A blank line gives a blank line. Where a text may have several labels at once, those of 0.5 and more are joined by
+commas, and so are their probabilities.
+On a terminal: a conversation that colours the words, blue for the label and orange against it."""
+
+_DEFAULT_METHOD = "integrated-gradients"
+_READ_AT_ONCE = 1 << 20
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.6 sans-serif; margin: 2em auto; max-width: 50em; padding: 0 1em }}
+span {{ border-radius: 3px }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p>Each text has its label and the label's probability. Words on blue speak for the label, words on orange against it,
+the darker the more; what a word adds to the log-odds shows under the pointer.</p>
+{paragraphs}
+</body>
+</html>
+"""
+
+
+def run(arguments: list[str]) -> int:
+    """Load the run and classify the lines of stdin or the entries of a conversation."""
+    options = parse(_parser(), arguments)
+    page = _free_file(options["html"])
+    task = _load_classifier(options["run"])
+    method = options["explain"] or (_DEFAULT_METHOD if page is not None else None)
+    if is_terminal(sys.stdin) and page is None and not options["json"]:
+        from nlp_lstm.cli._classify_conversation import converse
+
+        converse(task, method or _DEFAULT_METHOD)
+        return 0
+    if sys.stdin is None:
+        raise UsageError("There is no stdin to read texts from. Give them with < FILE.")
+    explained: list[Any] = []
+    for lines in lines_as_they_come(sys.stdin.buffer):
+        explained += _answer(task, lines, method, options["json"], keep=page is not None)
+    if page is not None:
+        paragraphs = "\n".join(explanation.html() for explanation in explained)
+        title = html.escape(f"{Path(options['run']).resolve().name}: why")
+        write_new(
+            page, _PAGE.format(title=title, paragraphs=paragraphs), overwrite=False, hint="name another with --html"
+        )
+        note(f"The explanations are in {page}.")
+    return 0
+
+
+def _parser() -> jsonargparse.ArgumentParser:
+    parser = new_parser("classify", "RUN [options] < lines", _DESCRIPTION)
+    parser.add_argument("run", metavar="RUN", type=str, help="run folder that `nlp-lstm train sentiment` wrote")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line, with all probabilities")
+    parser.add_argument(
+        "--explain",
+        type=Literal["integrated-gradients", "leave-one-out"] | None,
+        nargs="?",
+        const=_DEFAULT_METHOD,
+        metavar="METHOD",
+        help="say what each word contributes to the log-odds of the label, by integrated-gradients (the default) or "
+        "leave-one-out; on a terminal as colours",
+    )
+    parser.add_argument("--html", type=str, metavar="FILE", help="write the explanations to a new HTML page as well")
+    return parser
+
+
+def _free_file(name: str | None) -> Path | None:
+    """Refuse a page that cannot be written before the work is done."""
+    if name is None:
+        return None
+    path = Path(name).expanduser()
+    if path.exists():
+        raise UsageError(f"--html: {path} is already there. Name another file.")
+    if not path.parent.is_dir():
+        raise UsageError(f"--html: there is no folder {path.parent}. Make it first, or name another.")
+    return path
+
+
+def _load_classifier(folder: str) -> Any:
+    from nlp_lstm.tasks import load
+
+    with contextlib.redirect_stdout(sys.stderr):  # what libraries print while loading is no result
+        task: Any = load(folder)
+    if task.kind != "classification":
+        raise UsageError(f"{folder} holds a model for {task.kind.replace('_', ' ')}; classify takes a classifier.")
+    return task
+
+
+def _answer(task: Any, lines: list[str], method: str | None, as_json: bool, keep: bool) -> list[Any]:
+    """Write a line for each of the lines; return their explanations, where they are to be kept."""
+    texts = [line for line in lines if line.strip()]
+    tables = iter(zip(texts, task.classify(texts), strict=True)) if texts else iter(())
+    kept = []
+    answers = []
+    for line in lines:
+        if not line.strip():
+            answers.append("\n")
+            continue
+        text, table = next(tables)
+        explanation = None if method is None else task.explain(text, method)
+        kept += [explanation] if keep else []
+        answers.append(_json_line(task, table, explanation) if as_json else _text_line(task, table, explanation))
+    if method is not None and not as_json and wants_colour(sys.stdout):
+        sys.stdout.write("".join(answers))  # `write` would show the colours' control characters
+        sys.stdout.flush()
+    else:
+        write("".join(answers))
+    return kept
+
+
+def label_and_probability(task: Any, table: dict[str, float]) -> str:
+    """Give the answer to one text, as `classify` prints it."""
+    if not task.several:
+        label, probability = next(iter(table.items()))
+        return f"{label}\t{probability:.4f}"
+    given = {label: probability for label, probability in table.items() if probability >= 0.5}
+    return f"{','.join(given)}\t{','.join(f'{probability:.4f}' for probability in given.values())}"
+
+
+def _text_line(task: Any, table: dict[str, float], explanation: Any) -> str:
+    answer = label_and_probability(task, table)
+    if explanation is None:
+        return f"{answer}\n"
+    shown = coloured(explanation) if wants_colour(sys.stdout) else in_brackets(explanation)
+    return f"{answer}\t{shown}\n"
+
+
+def _json_line(task: Any, table: dict[str, float], explanation: Any) -> str:
+    if task.several:
+        answer: dict[str, Any] = {"labels": [label for label, probability in table.items() if probability >= 0.5]}
+    else:
+        label, probability = next(iter(table.items()))
+        answer = {"label": label, "probability": probability}
+    answer["probabilities"] = table
+    if explanation is not None:
+        answer |= {"explained": explanation.label, "method": explanation.method}
+        answer["words"] = list(zip(explanation.words, explanation.contributions, strict=True))
+    return json.dumps(answer, ensure_ascii=False) + "\n"
+
+
+def lines_as_they_come(stream: BinaryIO) -> Iterator[list[str]]:
+    """Yield lines without their ends, as many at a time as are there: one in a dialogue, many of a file.
+
+    Raises DataError, with the line, where they are not UTF-8; the lines before it come first.
+    """
+    number, rest = 0, [b""]
+    while chunk := stream.read1(_READ_AT_ONCE):  # type: ignore[attr-defined]
+        first, *others = chunk.split(b"\n")
+        rest.append(first)
+        if others:
+            lines = [b"".join(rest), *others[:-1]]
+            yield from _decoded(lines, number)
+            number += len(lines)
+            rest = [others[-1]]
+    if last := b"".join(rest):
+        yield from _decoded([last], number)
+
+
+def _decoded(lines: list[bytes], before: int) -> Iterator[list[str]]:
+    texts: list[str] = []
+    for number, line in enumerate(lines, start=before + 1):
+        try:
+            texts.append(line.removesuffix(b"\r").decode("utf-8"))
+        except UnicodeDecodeError as error:
+            yield texts
+            raise DataError(
+                f"Standard input, line {number:,}, byte {error.start + 1}: not UTF-8 text. Convert it with "
+                "`iconv -f latin1 -t utf-8` or whatever it is in."
+            ) from error
+    yield texts

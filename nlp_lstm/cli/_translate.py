@@ -1,0 +1,155 @@
+"""`nlp-lstm translate`: each line of stdin, or what is typed in a conversation."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jsonargparse
+
+from nlp_lstm.cli._lines import line_blocks
+from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._terminal import is_terminal, note, write
+from nlp_lstm.errors import UsageError
+
+_DESCRIPTION = """Translate with a trained translator, or do what else a model learnt from pairs of texts.
+One line in, one line out; a blank line gives a blank line, and a line that is too long is translated in parts.
+With --n-best above 1 a line gives several, each with the number of its line, its score and tabs between.
+On a terminal: a conversation; :help lists its commands."""
+
+_BEAM = {
+    "beam_size": (int, "N", "translations kept while searching; 1 is greedy (default: 5)"),
+    "n_best": (int, "N", "translations to print for each line (default: 1)"),
+    "length_penalty": (float, "X", "0 favours short translations, more favours long ones (default: 0.6)"),
+    "coverage_penalty": (float, "X", "punish words of the source that got little attention; 0 is off"),
+    "min_length": (int, "N", "fewest tokens of a translation"),
+    "max_length": (int, "N", "most tokens of a translation"),
+    "no_repeat_ngram_size": (int, "N", "no sequence of N tokens comes twice in a translation; 0 is off"),
+}
+_SAMPLING = {
+    "temperature": (float, "X", "with --sample: below 1 is safer, above 1 bolder"),
+    "top_k": (int, "N", "with --sample: draw from the N likeliest tokens; 0 is off"),
+    "top_p": (float, "X", "with --sample: draw from the likeliest tokens that hold this share; 1 is off"),
+    "seed": (int, "N", "with --sample: the same translations again"),
+}
+
+
+def run(arguments: list[str]) -> int:
+    """Load the run and translate the lines of stdin or the entries of a conversation."""
+    options = parse(_parser(), arguments)
+    _check(options)
+    search = _search(options)
+    task = _load_translators([options["run"], *(options["ensemble"] or [])])
+    if is_terminal(sys.stdin):
+        from nlp_lstm.cli._translate_conversation import TranslationConversation
+
+        TranslationConversation(task, search).run()
+    else:
+        _translate_lines(task, search, options)
+    return 0
+
+
+def _parser() -> jsonargparse.ArgumentParser:
+    parser = new_parser("translate", "RUN [options] < SOURCE > TARGET", _DESCRIPTION)
+    parser.add_argument("run", metavar="RUN", type=str, help="run folder that `nlp-lstm train` wrote")
+    # No defaults here: BeamOptions has them, and --help must not wait for what it imports.
+    for name, (kind, placeholder, words) in _BEAM.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=kind, metavar=placeholder, help=words)
+    parser.add_argument(
+        "--required", action="append", metavar="T", help="words that every translation must hold; may be repeated"
+    )
+    parser.add_argument("--prefix", type=str, default="", metavar="T", help="what every translation begins with")
+    parser.add_argument("--sample", action="store_true", help="draw translations at random instead of searching")
+    for name, (kind, placeholder, words) in _SAMPLING.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=kind, metavar=placeholder, help=words)
+    parser.add_argument(
+        "--ensemble", action="append", metavar="RUN", help="average with another run of equal tokenizers; repeatable"
+    )
+    parser.add_argument(
+        "--alignments", action="store_true", help="add a tab and pairs of words, as 0-0 1-2, by the attention"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each line")
+    return parser
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Refuse what cannot work before the model is loaded."""
+    given = ["--" + name.replace("_", "-") for name in _SAMPLING if options[name] is not None]
+    if given and not options["sample"]:
+        raise UsageError(f"{', '.join(given)} says how to draw. Add --sample, or leave it out.")
+    if options["seed"] is not None and options["seed"] < 0:
+        raise UsageError(f"--seed must be 0 or more, not {options['seed']}.")
+    if any(not words.strip() for words in options["required"] or []):
+        raise UsageError("--required is empty. Give the words that the translation must hold, or leave it out.")
+
+
+def _search(options: dict[str, Any]) -> Any:
+    from nlp_lstm.decoding import BeamOptions, SamplingOptions
+    from nlp_lstm.tasks import Search
+
+    beam = {name: options[name] for name in _BEAM if options[name] is not None}
+    if options["sample"] and "n_best" in beam:
+        beam.setdefault("beam_size", beam["n_best"])  # nothing is searched, and the one must not be above the other
+    sampling = {name: options[name] for name in _SAMPLING if name != "seed" and options[name] is not None}
+    return Search(
+        BeamOptions(**beam),
+        SamplingOptions(**sampling) if options["sample"] else None,
+        options["seed"],
+        options["prefix"],
+        tuple(options["required"] or ()),
+    )
+
+
+def _load_translators(folders: list[str]) -> Any:
+    from nlp_lstm.tasks import load
+
+    tasks: list[Any] = []
+    for folder in folders:
+        with contextlib.redirect_stdout(sys.stderr):  # what libraries print while loading is no result
+            task: Any = load(folder)
+        if task.kind != "translation":
+            raise UsageError(f"{folder} holds a model for {task.kind.replace('_', ' ')}; translate takes a translator.")
+        tasks.append(task)
+    return tasks[0].ensemble(*tasks[1:]) if len(tasks) > 1 else tasks[0]
+
+
+def _translate_lines(task: Any, search: Any, options: dict[str, Any]) -> None:
+    """Write the translations of all lines that are there, flushed, before waiting for more."""
+    number = 0
+    for lines in line_blocks(sys.stdin):
+        for line, found in zip(lines, task.translate_n_best(lines, search=search), strict=True):
+            number += 1
+            _note_oddities(number, found[0])
+            write("".join(f"{shown}\n" for shown in _shown(number, line, found, search, options)))
+
+
+def _note_oddities(number: int, best: Any) -> None:
+    if best.parts > 1:
+        note(f"Line {number:,} is longer than what the model was trained on; it was translated in {best.parts} parts.")
+    if math.isinf(best.score):
+        note(f"Line {number:,}: no translation meets the conditions; the line is left empty.")
+
+
+def _shown(number: int, line: str, found: list[Any], search: Any, options: dict[str, Any]) -> Iterator[str]:
+    if options["json"]:
+        translations = [_as_json(one, options["alignments"]) for one in found]
+        yield json.dumps({"line": number, "source": line, "translations": translations}, ensure_ascii=False)
+        return
+    for one in found:
+        pairs = "\t" + " ".join(f"{source}-{target}" for source, target in one.alignment)
+        text = one.text + (pairs if options["alignments"] else "")
+        yield f"{number}\t{one.score:.4f}\t{text}" if search.options.n_best > 1 else text
+
+
+def _as_json(one: Any, alignments: bool) -> dict[str, Any]:
+    finite = math.isfinite(one.score)
+    shown: dict[str, Any] = {"text": one.text, "score": one.score if finite else None}
+    shown["log_probability"] = one.log_probability if finite else None
+    if alignments:
+        shown |= {"alignment": [list(pair) for pair in one.alignment]}
+        shown |= {"source_words": one.source_words, "target_words": one.target_words}
+    return shown

@@ -1,0 +1,108 @@
+"""The conversation with a translator: entries that are translated, and a look at what the model attended to."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from nlp_lstm.cli._conversation import _read_entry
+from nlp_lstm.cli._terminal import note, write
+from nlp_lstm.errors import NlpLstmError, UsageError, unknown_name
+
+_WELCOME = "Type a text to translate and press Enter. :help lists the commands, Ctrl-D leaves."
+_HELP = """Type a text and press Enter: its translation follows.
+  :map           what the words of the last translation attended to in the source
+  :n-best N      show the N best translations
+  :beam-size N   keep N translations while searching
+  :quit          leave"""
+_NUMBERS = ("n-best", "beam-size")
+
+
+class TranslationConversation:
+    """Translates entries one by one. `task` is what `nlp_lstm.load` gives, `search` a `Search`."""
+
+    def __init__(self, task: Any, search: Any) -> None:
+        self.task, self.search = task, search
+        self.last: Any = None
+
+    def run(self) -> None:
+        """Read entries until Ctrl-D or :quit."""
+        with contextlib.suppress(ImportError):
+            import readline  # noqa: F401  (importing it gives input() its editing and history)
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")  # a mistyped byte is no reason to leave
+        note(_WELCOME)
+        while True:
+            try:
+                entry = _read_entry()
+            except EOFError:
+                note("")
+                return
+            except KeyboardInterrupt:
+                note("\nCtrl-D or :quit leaves; :help lists the commands.")
+                continue
+            if entry.strip() == ":quit":
+                return
+            self._answer(entry)
+
+    def _answer(self, entry: str) -> None:
+        """Take one entry; what goes wrong with it is said in one line, and the conversation goes on."""
+        try:
+            if entry.startswith(":"):
+                self._obey(entry)
+            elif entry.strip():
+                self._translate(entry)
+        except NlpLstmError as error:
+            note(" ".join(str(error).split()))
+        except KeyboardInterrupt:
+            note("")
+
+    def _obey(self, entry: str) -> None:
+        name, _, value = entry[1:].strip().partition(" ")
+        name = name.replace("_", "-")
+        actions: dict[str, Callable[[], None]] = {
+            "help": lambda: note(_HELP),
+            "map": self._map,
+            **{number: lambda number=number: self._set(number, value.strip()) for number in _NUMBERS},  # type: ignore[misc]
+        }
+        if name not in actions:
+            raise unknown_name("command", f":{name}", [f":{known}" for known in (*actions, "quit")])
+        actions[name]()
+
+    def _translate(self, entry: str) -> None:
+        (found,) = self.task.translate_n_best([entry], search=self.search)
+        self.last = found[0]
+        if found[0].parts > 1:
+            note(f"Longer than what the model was trained on; translated in {found[0].parts} parts.")
+        for one in found:
+            write(f"{one.score:8.3f}  {one.text}\n" if len(found) > 1 else f"{one.text}\n")
+
+    def _map(self) -> None:
+        from nlp_lstm.decoding import attention_text
+
+        if self.last is None:
+            raise UsageError("Nothing is translated yet. Type a text first.")
+        plain = os.environ.get("LC_ALL", os.environ.get("LANG", "")) in ("C", "POSIX")
+        write(attention_text(self.last.source_words, self.last.target_words, self.last.attention, ascii_only=plain))
+        write("\n")
+
+    def _set(self, name: str, value: str) -> None:
+        field = name.replace("-", "_")
+        if not value:
+            note(f"{name} is {getattr(self.search.options, field)}")
+            return
+        if not value.isdecimal():
+            raise UsageError(f":{name} takes a whole number, not {value!r}.")
+        changed = {field: int(value)}
+        if field == "n_best":  # more translations need as wide a beam
+            changed["beam_size"] = max(int(value), self.search.options.beam_size)
+        try:
+            options = dataclasses.replace(self.search.options, **changed)
+        except UsageError as error:  # it names the flag of the command line
+            raise UsageError(str(error).replace("--", ":")) from error
+        self.search = dataclasses.replace(self.search, options=options)

@@ -1,0 +1,89 @@
+"""Tables as text, .csv and .tsv: lines of cells, with the line that each starts in."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from nlp_lstm.data._columns import asked_column
+from nlp_lstm.data._plain import read_lines
+from nlp_lstm.errors import DataError
+
+# A quote that is never closed swallows the lines after it; this bounds the memory it can take.
+_LONGEST_FIELD = 16 << 20
+
+Row = tuple[int, Sequence[object]]
+Cells = tuple[int, list[str]]
+
+
+def quoted_cells(path: Path, delimiter: str = ",") -> Iterator[Cells]:
+    """Yield (line, cells) of a table in which quotes may enclose a cell.
+
+    Raises:
+        DataError: A quote is broken; the message names the line where its record starts.
+    """
+    # The limit is the csv module's only one and belongs to the process; raising it again does no harm.
+    csv.field_size_limit(max(_LONGEST_FIELD, csv.field_size_limit()))
+    reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
+    while True:
+        first = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise DataError(
+                f"{path}, in the record that starts at line {first:,}: {error}. A quote inside a quoted field is "
+                'written twice (""), and every quote that opens is closed.'
+            ) from None
+        if row is None:
+            return
+        if row:  # the module gives an empty list for a blank line
+            yield first, row
+
+
+def literal_cells(path: Path) -> Iterator[Cells]:
+    """Yield (line, cells) of text with tabs between the cells, in which a quote is a sign like any other."""
+    for number, line in enumerate(read_lines(path), 1):
+        if not line.isspace():
+            yield number, line.rstrip("\r\n").split("\t")
+
+
+def tab_cells(path: Path) -> Iterator[Cells]:
+    """Yield (line, cells) of a .tsv file, whose quotes may be marks or text."""
+    return quoted_cells(path, "\t") if _quotes_are_marks(path) else literal_cells(path)
+
+
+def _quotes_are_marks(path: Path) -> bool:
+    """Tell whether quotes in a .tsv file enclose cells; many such files have them only as part of the text.
+
+    They are text where every line has as many tabs, which leaves nothing to enclose, and reading them as marks would
+    fail or join lines.
+    """
+    widths = set()
+    lines, quoted = 0, False
+    for _, cells in literal_cells(path):
+        widths.add(len(cells))
+        lines += 1
+        quoted = quoted or any(cell.startswith('"') for cell in cells)
+    if not quoted or len(widths) != 1:
+        return True
+    try:
+        return sum(1 for _ in quoted_cells(path, "\t")) == lines
+    except DataError:
+        return False
+
+
+def named_rows(path: Path, lines: Iterator[Cells], header: Sequence[str], fields: Mapping[str, str]) -> Iterator[Row]:
+    """Yield the cells of the columns in `fields` from lines that must all be as wide as the header.
+
+    Raises:
+        DataError: There is no such column, or a line has more cells or fewer.
+    """
+    places = [header.index(asked_column(str(path), header, name, flag)) for name, flag in fields.items()]
+    for number, row in lines:
+        if len(row) != len(header):
+            raise DataError(
+                f"{path}, line {number:,} has {len(row)} columns, but the first line has {len(header)}: "
+                f"{', '.join(header)}. Mend the line; a field that holds the separator needs quotes around it."
+            )
+        yield number, [row[place] for place in places]

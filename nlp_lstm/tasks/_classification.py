@@ -1,0 +1,244 @@
+"""Text classification as a user holds it: a model, its tokenizer and its labels, that classify and explain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nlp_lstm import __version__
+from nlp_lstm.data import DataOptions, LabelledOptions, LabelledSplit, load_labelled
+from nlp_lstm.errors import DataError, UsageError
+from nlp_lstm.evaluation import ClassificationScores, classification_scores, fit_temperature
+from nlp_lstm.models import Classifier, ClassifierOptions, load_word_vectors, probabilities
+from nlp_lstm.tasks._classification_labels import Targets, label_targets
+from nlp_lstm.tasks._classification_reading import Ids, Reading, length_batches, pad, sentence_ends
+from nlp_lstm.tasks._explanation import Explanation, Method, explain
+from nlp_lstm.tasks._folder import write_description, write_weights
+from nlp_lstm.tasks._language_modeling import LanguageModeling
+from nlp_lstm.tokenization import Tokenizer
+
+Table = npt.NDArray[np.float32]
+
+
+class Classification:
+    """A text classifier with its tokenizer and the names of its labels: texts in, labels with probabilities out.
+
+    `temperature` divides the logits so that the probabilities mean what they say; `calibrate` finds it. `reading` says
+    how a text becomes ids. `config` is what config.json of its run folder holds.
+    """
+
+    kind = "classification"
+    pipeline_tag = "text-classification"
+    description = "A recurrent text classifier"
+    command = "classify"
+    item = "text"
+
+    def __init__(
+        self,
+        model: Classifier,
+        tokenizer: Tokenizer,
+        labels: Sequence[str],
+        config: dict[str, Any] | None = None,
+        *,
+        reading: Reading | None = None,
+        temperature: float = 1.0,
+    ) -> None:
+        if model.vocab_size != tokenizer.vocab_size or model.number_of_labels != len(labels):
+            raise UsageError(
+                f"The model is for {model.vocab_size} tokens and {model.number_of_labels} labels; the tokenizer has "
+                f"{tokenizer.vocab_size}, and there are {len(labels)} labels. They must come from one run."
+            )
+        self.model, self.tokenizer, self.labels = model, tokenizer, tuple(labels)
+        self.config, self.reading, self.temperature = dict(config or {}), reading or Reading(), temperature
+
+    @classmethod
+    def build(
+        cls,
+        tokenizer: Tokenizer,
+        labels: Sequence[str],
+        options: ClassifierOptions,
+        config: dict[str, Any] | None = None,
+        *,
+        reading: Reading | None = None,
+        word_vectors: str | Path | None = None,
+        language_model: LanguageModeling | None = None,
+    ) -> Classification:
+        """Make a new model, from random weights, from `word_vectors` (a text file) or from a language model.
+
+        A language model gives its embedding and its recurrent layers (Howard and Ruder 2018, "Universal Language Model
+        Fine-tuning for Text Classification"); its sizes and its one direction then replace those of the `options`.
+        Raises UsageError where its tokenizer is another, DataError where a file of vectors is broken.
+        """
+        if language_model is not None:
+            options = _options_from(language_model, tokenizer, options)
+        ends = sentence_ends(tokenizer) if options.hierarchical else ()
+        model = Classifier(tokenizer.vocab_size, len(labels), options, ends)
+        if language_model is not None:
+            with torch.no_grad():
+                model.embedding.copy_(language_model.model.embedding)
+            model.encoder.layers.load_state_dict(language_model.model.layers.state_dict())
+        elif word_vectors is not None:
+            names = [tokenizer.id_to_token(number) for number in range(tokenizer.vocab_size)]
+            load_word_vectors(model.embedding, names, word_vectors)
+        return cls(model, tokenizer, labels, config, reading=reading)
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels at once."""
+        return self.model.options.output == "sigmoid"
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained weights."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next(self.model.parameters()).device
+
+    def describe(self, folder: str | Path) -> None:
+        """Write config.json and the tokenizer's files into `folder`: all of a run but its weights."""
+        model = {
+            "vocab_size": self.model.vocab_size,
+            "labels": list(self.labels),
+            "temperature": self.temperature,
+            "sentence_ends": list(self.model.sentence_ends),
+            **asdict(self.reading),
+            **asdict(self.model.options),
+        }
+        write_description(Path(folder), self.kind, self.tokenizer, self.config, model)
+
+    def save_weights(self, folder: str | Path) -> None:
+        """Write model.safetensors into `folder`, under its name only when it is whole."""
+        write_weights(Path(folder) / "model.safetensors", self.model)
+
+    def save(self, folder: str | Path) -> None:
+        """Write config.json, model.safetensors and the tokenizer's files into `folder`; `nlp_lstm.load` reads them."""
+        self.describe(folder)
+        self.save_weights(folder)
+
+    def encode(self, texts: Sequence[str]) -> list[Ids]:
+        """Return the ids of each text as the model reads them."""
+        return [self.reading.ids(text, self.tokenizer) for text in texts]
+
+    def targets(self, split: LabelledSplit) -> Targets:
+        """Turn a split's labels into columns, (texts,), or with several labels a text a table of 0 and 1; int64."""
+        return label_targets(split, self.labels, self.several)
+
+    def logits(self, texts: Sequence[str]) -> Table:
+        """Return the logits (texts, labels) float32, before the temperature."""
+        return self.logits_of_ids(self.encode(texts))
+
+    @torch.no_grad()
+    def logits_of_ids(self, sequences: Sequence[Ids]) -> Table:
+        """Return the logits (texts, labels) float32 of texts that are encoded already."""
+        found = np.zeros((len(sequences), len(self.labels)), dtype=np.float32)
+        training = self.model.training
+        self.model.eval()
+        for places in length_batches([len(ids) for ids in sequences]):
+            rows, lengths = (torch.from_numpy(array).to(self.device) for array in pad([sequences[i] for i in places]))
+            found[places] = self.model(rows, lengths).float().cpu().numpy()
+        self.model.train(training)
+        return found
+
+    def probabilities(self, texts: Sequence[str]) -> Table:
+        """Return the probabilities (texts, labels) float32, their columns in the order of `labels`."""
+        return probabilities(torch.from_numpy(self.logits(texts)), self.several, self.temperature).numpy()
+
+    def classify(self, texts: Sequence[str]) -> list[dict[str, float]]:
+        """Return the probability of each label for each text, the likeliest first.
+
+        Where a text has one label they sum to 1; where it may have several, those of 0.5 and more are given.
+        """
+        tables = self.probabilities(texts).tolist()
+        return [
+            dict(sorted(zip(self.labels, row, strict=True), key=lambda pair: pair[1], reverse=True)) for row in tables
+        ]
+
+    def explain(self, text: str, method: Method = "integrated-gradients", label: str | None = None) -> Explanation:
+        """Say how much each word of a text speaks for `label`, by default the likeliest; see `Explanation`.
+
+        Raises UsageError where the model does not know the label.
+        """
+        column = int(self.probabilities([text])[0].argmax()) if label is None else self._column(label)
+        return explain(
+            self.model, self.reading.words(text, self.tokenizer), self.labels, column, self.temperature, method
+        )
+
+    def _column(self, label: str) -> int:
+        if label not in self.labels:
+            raise UsageError(f"The model has no label {label!r}. It knows {', '.join(self.labels)}.")
+        return self.labels.index(label)
+
+    def calibrate(self, split: LabelledSplit) -> float:
+        """Fit the temperature on a split, which must not be the one that is scored later, and keep it.
+
+        Where every text has its label there is nothing to fit by, as any lower temperature would do better: it is 1.
+        """
+        logits, targets = self.logits(split.texts), self.targets(split)
+        right = (logits > 0) == (targets == 1) if self.several else logits.argmax(axis=1) == targets
+        self.temperature = 1.0 if right.all() else fit_temperature(logits, targets)
+        return self.temperature
+
+    def evaluate(self, data: DataOptions | None = None, split: str = "test") -> ClassificationScores:
+        """Score a split of `data`, or of the data that the run was trained on.
+
+        Raises DataError where the split is missing or has a label that the model does not know.
+        """
+        return self.score(load_labelled(self._labelled(data)).split(split))
+
+    def outputs(
+        self, data: DataOptions | None = None, split: str = "test"
+    ) -> tuple[list[str], Table, list[tuple[str, ...]]]:
+        """Return the texts of a split, their probabilities (texts, labels), and their true labels."""
+        found = load_labelled(self._labelled(data)).split(split)
+        return found.texts, self.probabilities(found.texts), found.labels
+
+    def score(self, split: LabelledSplit) -> ClassificationScores:
+        """Score labelled texts."""
+        self.targets(split)  # names the place of a label that is unknown
+        return classification_scores(
+            self.probabilities(split.texts),
+            split.labels,
+            self.labels,
+            multi=self.several,
+            ordered=self.model.options.output == "ordinal",
+            texts=split.texts,
+            signature_parts={
+                "tokenizer": f"{self.tokenizer.name}-{self.tokenizer.vocab_size}",
+                "data": split.sha[:8],
+                "version": __version__,
+            },
+        )
+
+    def _labelled(self, data: DataOptions | None) -> LabelledOptions:
+        if data is not None:
+            return data if isinstance(data, LabelledOptions) else LabelledOptions(**asdict(data))
+        try:
+            return LabelledOptions(**self.config["data"])
+        except (KeyError, TypeError):
+            raise DataError("The run does not say what data it was trained on. Name some with --data.") from None
+
+
+def _options_from(
+    language_model: LanguageModeling, tokenizer: Tokenizer, options: ClassifierOptions
+) -> ClassifierOptions:
+    if language_model.tokenizer.fingerprint() != tokenizer.fingerprint():
+        raise UsageError("The tokenizer is not that of the language model, so that its embedding means other words.")
+    given = language_model.model.options
+    return replace(
+        options,
+        cell=given.cell,
+        embedding_size=given.embedding_size,
+        hidden_size=given.hidden_size,
+        num_layers=given.num_layers,
+        last_hidden_size=given.embedding_size if given.tied else None,
+        bidirectional=False,
+    )

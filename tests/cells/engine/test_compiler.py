@@ -1,0 +1,152 @@
+"""The builder of C++ operators: one build for all processes, repair, and a quiet None where nothing can be built."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from nlp_lstm.cells.engine._compiler import TURNED_OFF, compiled
+
+SOURCE = """
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+int64_t chunks(int64_t length) {
+  int64_t count = 0;
+  at::parallel_for(0, length, 1, [&](int64_t, int64_t) { __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED); });
+  return count;
+}
+OPERATORS(m) { m.def("chunks(int length) -> int", &chunks); }
+"""
+PROGRAM = """
+import sys
+import torch
+from nlp_lstm.cells.engine._compiler import compiled
+module = compiled("counting", sys.stdin.read())
+torch.set_num_threads(2)
+print(module.chunks(100), len({line.split()[-1] for line in open("/proc/self/maps") if "libgomp" in line}))
+"""
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
+needs_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv(TURNED_OFF, raising=False)
+    monkeypatch.delenv("CXX", raising=False)
+
+
+def _run_at_once(count):
+    """Run PROGRAM in `count` processes; return what each printed, and all that went to stderr."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            env=os.environ | {"OMP_NUM_THREADS": "2"},
+        )
+        for _ in range(count)
+    ]
+    for process in processes:
+        process.stdin.write(SOURCE)
+        process.stdin.close()
+        process.stdin = None
+    ends = [process.communicate() for process in processes]
+    return [out for out, _ in ends], "".join(error for _, error in ends)
+
+
+@needs_compiler
+@needs_linux
+def test_processes_build_once_and_repair_what_was_damaged(tmp_path):
+    outputs, said = _run_at_once(2)
+    assert outputs == ["2 1\n"] * 2  # two threads, of the one OpenMP library that torch brings
+    assert said.count("\n") == 1
+    assert "'counting'" in said
+    (library,) = tmp_path.glob("nlp_lstm/*.so")
+    assert not list(tmp_path.glob("nlp_lstm/tmp*"))
+    whole = library.read_bytes()
+    library.write_bytes(whole[: len(whole) // 2])
+    outputs, said = _run_at_once(1)
+    assert outputs == ["2 1\n"]
+    assert said.count("\n") == 1
+    outputs, said = _run_at_once(1)
+    assert (outputs, said) == (["2 1\n"], "")
+
+
+@needs_compiler
+def test_a_build_that_fails_says_one_line_and_gives_none(tmp_path, capfd):
+    source = "#error this cannot be built"
+    assert compiled("broken", source) is None
+    out, said = capfd.readouterr()
+    assert out == ""
+    assert said.count("\n") == 1
+    assert compiled("broken", source) is None
+    assert capfd.readouterr() == ("", "")  # tried once in a process
+    assert not list(tmp_path.glob("nlp_lstm/*.so"))
+
+
+def test_without_a_compiler_there_is_nothing_and_nothing_is_said(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert compiled("lonely", SOURCE) is None
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_missing_compiler_named_by_the_environment_is_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert compiled("misled", SOURCE) is None
+
+
+@needs_compiler
+def test_it_can_be_turned_off(monkeypatch, capfd):
+    monkeypatch.setenv(TURNED_OFF, "1")
+    assert compiled("unwanted", SOURCE) is None
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_compiler
+def test_a_cache_that_cannot_be_written_gives_none(tmp_path, monkeypatch, capfd):
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))
+    assert compiled("homeless", SOURCE) is None
+    assert capfd.readouterr() == ("", "")
+
+
+@needs_compiler
+def test_another_source_is_another_library():
+    def answer(number):
+        source = f"""#include <torch/library.h>
+        int64_t answer() {{ return {number}; }}
+        OPERATORS(m) {{ m.def("answer() -> int", &answer); }}"""
+        module = compiled("answer", source)
+        assert module is not None
+        return module.answer()
+
+    assert (answer(1), answer(2)) == (1, 2)
+
+
+def test_the_home_folder_is_where_the_cache_is_by_default(monkeypatch, tmp_path):
+    from nlp_lstm.cells.engine import _compiler
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert _compiler._cache_folder() == tmp_path / ".cache" / "nlp_lstm"
+
+
+def test_definitions_follow_what_torch_says_of_the_processor(monkeypatch):
+    from nlp_lstm.cells.engine import _compiler
+
+    for capability, expected in {"AVX512": "AVX512", "AVX2": "AVX2", "NO AVX": "DEFAULT", "SVE256": "DEFAULT"}.items():
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability)
+        flags = _compiler._flags("library")
+        assert f"-DCPU_CAPABILITY={expected}" in flags
+        assert f"-DCPU_CAPABILITY_{expected}" in flags
