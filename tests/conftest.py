@@ -13,16 +13,19 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-_CACHE = Path(tempfile.mkdtemp(prefix="nlp-lstm-tests-"))
+# The workers of one session inherit the folder of the process that starts them, so that what one compiles serves all.
+_OWNER = "NLP_LSTM_TEST_CACHE" not in os.environ
+_CACHE = Path(os.environ.setdefault("NLP_LSTM_TEST_CACHE", tempfile.mkdtemp(prefix="nlp-lstm-tests-")))
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _SEED = int(os.environ.get("NLP_LSTM_TEST_SEED", "20261121"))
 
 # The libraries read these once, when they are first imported; processes that the tests start inherit them.
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["HF_HOME"] = str(_CACHE / "huggingface")
+os.environ["HF_HOME"] = str(_CACHE / f"huggingface-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
 os.environ["XDG_CACHE_HOME"] = str(_CACHE / "cache")
 for _variable in ("HF_DATASETS_CACHE", "HF_HUB_CACHE", "HF_TOKEN", "NO_COLOR", "FORCE_COLOR"):
     os.environ.pop(_variable, None)
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ["OMP_NUM_THREADS"] = "2" if _WORKERS == 1 else "1"
 # A shell that starts a command in the background makes it deaf to Ctrl-C, and all that the tests start would be too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -35,7 +38,8 @@ def pytest_report_header() -> str:
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(_CACHE, ignore_errors=True)
+    if _OWNER:
+        shutil.rmtree(_CACHE, ignore_errors=True)
 
 
 @pytest.fixture

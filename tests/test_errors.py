@@ -20,7 +20,7 @@ def test_an_unknown_name_gets_the_nearest_and_the_list():
     ("make", "words"),
     [
         (lambda: TrainingOptions(max_steps=1, optimizer="adam"), "--optimizer named 'adam'. Did you mean 'adamw'"),
-        (lambda: TrainingOptions(max_steps=1, schedule="linear"), "--schedule named 'linear'"),
+        (lambda: TrainingOptions(max_steps=1, schedule="triangle"), "--schedule named 'triangle'"),
         (lambda: TrainingOptions(max_steps=1, precision="fp16"), "--precision named 'fp16'"),
         (lambda: LanguageModelOptions(output="adaptve"), "--output named 'adaptve'. Did you mean 'adaptive'"),
     ],

@@ -40,8 +40,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if work < _WORTH_IT or torch.compiler.is_compiling() or not _fits(weight, *(() if bias is None else (bias,))):
         return F.linear(x, weight, bias)
     half = torch.is_autocast_enabled("cpu")
-    if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad) and work >= 16 * _WORTH_IT:
-        if _has_route(x, half):
+    if torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in (x, weight, bias)):
+        if work >= 16 * _WORTH_IT and _has_route(x, half):
             product: Tensor = _Linear.apply(x, weight, bias, half)
             return product
     elif not half and _fits(x):

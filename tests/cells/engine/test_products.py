@@ -100,3 +100,16 @@ def test_what_has_no_other_route_goes_torchs():
     x, weight, bias = draw((4, 6), 5, torch.float64)
     assert torch.equal(linear(x, weight, bias), torch.nn.functional.linear(x, weight, bias))
     assert type(linear(x, weight, bias).grad_fn).__name__ == "AddmmBackward0"
+
+
+@pytest.mark.parametrize("work", [1 << 17, 1 << 19, 1 << 23])
+@pytest.mark.parametrize("wanted", ["x", "weight", "bias"])
+def test_each_gradient_alone_is_right_at_every_size(work, wanted, monkeypatch):
+    monkeypatch.setattr(_products, "_WORTH_IT", 1 << 18)
+    tensors = {"x": torch.randn(work >> 12, 64), "weight": torch.randn(64, 64), "bias": torch.randn(64)}
+    tensors[wanted].requires_grad_()
+    upstream = torch.randn(work >> 12, 64)
+    (gradient,) = torch.autograd.grad(linear(**tensors), tensors[wanted], upstream)
+    x, weight = tensors["x"].detach().double(), tensors["weight"].detach().double()
+    right = {"x": upstream.double() @ weight, "weight": upstream.double().t() @ x, "bias": upstream.double().sum(0)}
+    assert torch.allclose(gradient.double(), right[wanted], rtol=1e-4, atol=1e-5 * float(right[wanted].abs().max()))
