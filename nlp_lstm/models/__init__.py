@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nlp_lstm.models._classifier_output import OrdinalOutput, label_losses, probabilities
     from nlp_lstm.models._classifier_vectors import load_word_vectors
     from nlp_lstm.models._cross_entropy import IGNORED, cross_entropy, token_losses
-    from nlp_lstm.models._device import autocast, choose_device, choose_precision, has_fast_bf16
+    from nlp_lstm.models._device import autocast, choose_device, choose_precision, has_fast_bf16, seconds_compiling
     from nlp_lstm.models._dropout import LockedDropout, embed
     from nlp_lstm.models._encoder_decoder import EncoderDecoder, PairBatch
     from nlp_lstm.models._encoder_decoder_decoder import DecoderState
@@ -63,6 +63,7 @@ __all__ = [
     "label_losses",
     "load_word_vectors",
     "probabilities",
+    "seconds_compiling",
     "token_losses",
 ]
 
@@ -93,6 +94,7 @@ __getattr__ = lazy_names(
         "LockedDropout": "_dropout",
         "ModelState": "_language_model",
         "autocast": "_device",
+        "seconds_compiling": "_device",
         "choose_device": "_device",
         "choose_precision": "_device",
         "cross_entropy": "_cross_entropy",

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from nlp_lstm.cells.engine import seconds_compiling as seconds_compiling
 from nlp_lstm.errors import UsageError
 
 

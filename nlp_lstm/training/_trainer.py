@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from nlp_lstm.errors import Stopped
+from nlp_lstm.models import seconds_compiling
 from nlp_lstm.training._checkpoint import newest_checkpoint, to_device
 from nlp_lstm.training._finite import NotFiniteError, not_finite, save_failure
 from nlp_lstm.training._interrupt import Interrupt
@@ -125,9 +126,10 @@ class Trainer(TrainingState):
         return 0 < self.options.patience <= self.without_gain
 
     def _timed_step(self, batches: Iterator[Any]) -> None:
-        start = time.perf_counter()
+        start, compiling = time.perf_counter(), seconds_compiling()
         items = self._step(batches)
-        took = self.processes.of_first(time.perf_counter() - start)
+        compiling = seconds_compiling() - compiling  # once on a machine, and so no part of the budget
+        took = self.processes.of_first(time.perf_counter() - start - compiling)
         self.elapsed += took
         self.recent_seconds += took
         self.recent_items += items

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from nlp_lstm.errors import RunFolderError, TrainingError
-from nlp_lstm.training import Run, fit
+from nlp_lstm.training import Run, _trainer, fit
 from nlp_lstm.training._command import code_state
 
 NewRun = Callable[..., Run]
@@ -146,3 +146,12 @@ def test_the_state_of_the_code_is_recorded(tmp_path: Path, new_run: NewRun) -> N
     recipe.write_text("print(1)\n")
     assert code_state(recipe) == f"{commit}-changed"
     assert "code" in new_run().config
+
+
+def test_time_spent_on_compiling_is_no_part_of_the_budget(
+    new_run: NewRun, scripted: Any, train: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = iter([0.0, 1e6, *[1e6] * 100])  # a million seconds within the first step
+    monkeypatch.setattr(_trainer, "seconds_compiling", lambda: next(compiled))
+    result = train(scripted([1.0]), new_run(max_steps=3, validations=1))
+    assert result.seconds < -9e5  # no clock ran that long, so that what was taken off shows

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -23,6 +24,12 @@ TURNED_OFF = "NLP_LSTM_NO_COMPILER"
 _DIGEST_BYTES = 32
 _LONGEST_BUILD = 600  # seconds
 _CAPABILITIES = ("AVX512", "AVX2")
+_spent = 0.0
+
+
+def seconds_compiling() -> float:
+    """Seconds that this process has spent on building, or on waiting for another that builds."""
+    return _spent
 
 
 @cache
@@ -56,7 +63,7 @@ def _load(name: str, source: str) -> ModuleType | None:
     path = folder / f"{library}.so"
     if not _is_whole(path):
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder / f"{library}.lock"):
+        with _timed(), _locked(folder / f"{library}.lock"):
             if not _is_whole(path):  # another process may have built it meanwhile
                 _build(compiler, name, library, source, path)
     torch.ops.load_library(str(path))
@@ -100,6 +107,16 @@ def _is_whole(path: Path) -> bool:
     except OSError:
         return False
     return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
+
+
+@contextmanager
+def _timed() -> Iterator[None]:
+    global _spent
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        _spent += time.perf_counter() - start
 
 
 @contextmanager
