@@ -51,6 +51,12 @@ class Cell:
     torch_function: ClassVar[str | None] = None
     """The function of torch that runs these equations over time, where it has one."""
 
+    def __init_subclass__(cls, **options: object) -> None:
+        """Let a cell that changes the equations of another not run by the other's function of torch."""
+        super().__init_subclass__(**options)
+        if {"step", "project"} & vars(cls).keys() and "torch_function" not in vars(cls):
+            cls.torch_function = None
+
     def parameter_shapes(self, input_size: int, hidden_size: int, bias: bool) -> dict[str, tuple[int, ...]]:
         """Give the shape of each parameter, by its name without the layer's suffix, as `torch.nn.LSTM` has them.
 

@@ -88,7 +88,7 @@ class LanguageModel(nn.Module):
         ids and targets are (batch, time) int64; a target of -100 is not scored. Multiply by `scale` here (1 / number of
         targets for a mean) rather than outside: the gradient is then scaled while it is small.
         """
-        if not (self.options.tied and isinstance(self.output, FullOutput)):
+        if not (isinstance(self.output, FullOutput) and self.output.weight is self.embedding):
             features, state = self.hidden(ids, state)
             return self.output.loss(features.flatten(0, 1), targets.flatten(), scale), state
         tied = TiedGradient()

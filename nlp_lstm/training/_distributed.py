@@ -146,7 +146,12 @@ class Processes:
         """
         if self.count == 1:
             return loss
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        there = loss.new_tensor([parameter.grad is not None for parameter in parameters])
+        for parameter, found in zip(parameters, self.sum(there).tolist(), strict=True):
+            if found and parameter.grad is None:  # rows without a rare word leave its cluster out, and others' do not
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         whole = self.sum(torch.cat([loss.reshape(1), *(gradient.reshape(-1) for gradient in gradients)]))
         pieces = whole[1:].split([gradient.numel() for gradient in gradients])
         for gradient, piece in zip(gradients, pieces, strict=True):

@@ -86,14 +86,14 @@ class Trainer(TrainingState):
                 validated = self._due() > self.validations
                 if validated:
                     self._validate()
+                due = self.options.checkpoint_steps and self.step % self.options.checkpoint_steps == 0
+                late, stopped_by = self._agreed(time.perf_counter() - saved >= every, interrupt.signal)
+                if validated or due or late or stopped_by is not None:
+                    self._checkpoint()
+                    saved = time.perf_counter()
             except NotFiniteError as error:
                 batches = self._restart(error)
                 continue
-            due = self.options.checkpoint_steps and self.step % self.options.checkpoint_steps == 0
-            late, stopped_by = self._agreed(time.perf_counter() - saved >= every, interrupt.signal)
-            if validated or due or late or stopped_by is not None:
-                self._checkpoint()
-                saved = time.perf_counter()
             if stopped_by is not None:
                 say(f"Stopped at step {self.step:,}; saved. To go on: {self.run.resume_command}")
                 raise Stopped(stopped_by)

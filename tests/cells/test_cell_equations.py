@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from nlp_lstm.cells import CELLS, MinGRUCell, MinLSTMCell, QRNNCell, SLSTMCell
+from nlp_lstm.cells import CELLS, LSTMCell, MinGRUCell, MinLSTMCell, QRNNCell, RecurrentLayer, SLSTMCell
 from nlp_lstm.cells._scan import scan_by_doubling, scan_by_steps
 from nlp_lstm.errors import UsageError
 
@@ -175,3 +175,21 @@ def test_a_cell_names_its_paper_and_its_state(name):
 def test_options_that_a_cell_does_not_take(name, options, words):
     with pytest.raises(UsageError, match=words):
         CELLS[name](3, 4, **options)
+
+
+def test_a_cell_with_equations_of_its_own_does_not_run_by_another_cells_kernel():
+    class Doubled(LSTMCell):
+        def step(self, projected, state, weights):
+            h, c = super().step(projected, state, weights)
+            return 2 * h, c
+
+    class DoubledLSTM(RecurrentLayer):
+        cell = Doubled()
+
+    assert Doubled.torch_function is None
+    assert LSTMCell.torch_function == "lstm"
+    torch.manual_seed(0)
+    layer, x = DoubledLSTM(3, 4), torch.randn(5, 2, 3)
+    slow = DoubledLSTM(3, 4, backend="loop")
+    slow.load_state_dict(layer.state_dict())
+    assert torch.allclose(layer(x)[0], slow(x)[0], atol=1e-6)

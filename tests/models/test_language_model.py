@@ -159,3 +159,16 @@ def test_options_out_of_range_are_refused(options, words):
 def test_ids_must_be_a_batch():
     with pytest.raises(ShapeError, match=r"give \(batch, time\)"):
         _model()(torch.zeros(3, dtype=torch.int64))
+
+
+def test_tables_that_became_two_have_a_gradient_each():
+    torch.manual_seed(0)
+    tied = _model(tied=True)
+    two = _model(tied=True)
+    two.load_state_dict({name: one.clone() for name, one in tied.state_dict().items()}, assign=True)
+    assert two.output.weight is not two.embedding
+    ids, targets = torch.randint(0, 5, (2, 4)), torch.randint(0, 5, (2, 4))
+    for model in (tied, two):
+        model.loss(ids, targets)[0].backward()
+    assert torch.allclose(two.output.weight.grad + two.embedding.grad, tied.embedding.grad, atol=1e-6)
+    assert float(two.output.weight.grad.abs().max()) > 0

@@ -36,6 +36,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     recorded = recorded_linear(x, weight, bias)
     if recorded is not None:
         return recorded
+    if x.dim() < 2 or x.shape[-1] != weight.shape[1] or (bias is not None and bias.shape != weight.shape[:1]):
+        return F.linear(x, weight, bias)  # which says what does not fit
     work = x.numel() // max(1, x.shape[-1]) * weight.numel()
     if work < _WORTH_IT or torch.compiler.is_compiling() or not _fits(weight, *(() if bias is None else (bias,))):
         return F.linear(x, weight, bias)
@@ -52,7 +54,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def outer(x: Tensor, y: Tensor) -> Tensor:
     """Give x.T @ y for x (rows, left) and y (rows, right), without a gradient; routed as `linear`."""
     if _fits(x, y):
-        return _product(y.t(), x.t(), None).t()  # quicker than the other way round
+        return _product(y.contiguous().t(), x.contiguous().t(), None).t()  # quicker than the other way round
     return x.t() @ y
 
 
@@ -66,6 +68,8 @@ def prepared(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if x.stride(-1) == 1:  # oneDNN takes a hundred times longer where there are gaps between rows
+        x = x.contiguous()
     product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
 

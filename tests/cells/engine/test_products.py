@@ -78,6 +78,20 @@ def test_rows_that_are_not_side_by_side():
         torch.testing.assert_close(one, other)
 
 
+def test_rows_with_gaps_between_them():
+    x, weight, bias = draw((6, 16), 8)
+    other = torch.randn(6, 3)
+    product = torch.cat([linear(x, weight, bias), other], dim=-1)  # its gradient comes back as a part of wider rows
+    found = torch.autograd.grad(product.sin().sum(), [x, weight, bias])
+    expected = torch.autograd.grad(torch.nn.functional.linear(x, weight, bias).sin().sum(), [x, weight, bias])
+    for one, two in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, two)
+    wide = torch.randn(6, 20)
+    torch.testing.assert_close(outer(wide[:, :9], wide[:, 4:]), wide[:, :9].t() @ wide[:, 4:])
+    with torch.no_grad():
+        torch.testing.assert_close(linear(wide[:, :16], weight, bias), wide[:, :16] @ weight.t() + bias)
+
+
 def test_second_derivatives_are_torchs():
     leaves = draw((4, 6), 5, torch.float64)
     single = [one.detach().float().requires_grad_() for one in leaves]
@@ -113,3 +127,17 @@ def test_each_gradient_alone_is_right_at_every_size(work, wanted, monkeypatch):
     x, weight = tensors["x"].detach().double(), tensors["weight"].detach().double()
     right = {"x": upstream.double() @ weight, "weight": upstream.double().t() @ x, "bias": upstream.double().sum(0)}
     assert torch.allclose(gradient.double(), right[wanted], rtol=1e-4, atol=1e-5 * float(right[wanted].abs().max()))
+
+
+@pytest.mark.parametrize(("width", "bias"), [(600, 512), (400, 512), (512, 3)])
+def test_sizes_that_do_not_fit_are_torchs_error(width, bias, monkeypatch):
+    monkeypatch.setattr(_products, "_WORTH_IT", 1 << 18)
+    weight = torch.zeros(512, 512, requires_grad=True)
+    with pytest.raises(RuntimeError):
+        linear(torch.zeros(64, width), weight, torch.zeros(bias))
+
+
+def test_a_bias_of_one_number_is_spread_as_torch_does(monkeypatch):
+    monkeypatch.setattr(_products, "_WORTH_IT", 1 << 18)
+    x, weight, bias = torch.randn(64, 512), torch.randn(512, 512, requires_grad=True), torch.randn(1)
+    assert torch.allclose(linear(x, weight, bias), torch.nn.functional.linear(x, weight, bias), atol=1e-3)
