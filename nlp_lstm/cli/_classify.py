@@ -52,9 +52,9 @@ def run(arguments: list[str]) -> int:
     task = _load_classifier(options["run"])
     method = options["explain"] or (_DEFAULT_METHOD if page is not None else None)
     if is_terminal(sys.stdin) and page is None and not options["json"]:
-        from nlp_lstm.cli._classify_conversation import converse
+        from nlp_lstm.cli._classify_conversation import ClassificationConversation
 
-        converse(task, method or _DEFAULT_METHOD)
+        ClassificationConversation(task, method or _DEFAULT_METHOD).run()
         return 0
     if sys.stdin is None:
         raise UsageError("There is no stdin to read texts from. Give them with < FILE.")

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import io
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nlp_lstm.cli._entries import PROMPT, converse
 from nlp_lstm.cli._files import write_new
-from nlp_lstm.cli._terminal import is_terminal, note, write
-from nlp_lstm.errors import NlpLstmError, UsageError, unknown_name
+from nlp_lstm.cli._terminal import note, write
+from nlp_lstm.errors import UsageError, unknown_name
 
-_PROMPT = "> "
 _WELCOME = "Type the beginning of a text and press Enter. :help lists the commands, Ctrl-D leaves."
 _HELP = """Type text and press Enter: the model continues it. The next entry goes on below it, on a new line.
 Enter alone continues where the text stopped. Ctrl-C stops the text, Ctrl-D leaves.
@@ -47,37 +45,19 @@ class Conversation:
 
     def run(self) -> None:
         """Read entries until Ctrl-D or :quit."""
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401  (importing it gives input() its editing and history)
-        if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(errors="replace")  # a mistyped byte is no reason to leave
-        note(_WELCOME)
-        while True:
-            try:
-                entry = _read_entry()
-            except EOFError:
-                note("")
-                return
-            except KeyboardInterrupt:
-                note("\nCtrl-D or :quit leaves; :help lists the commands.")
-                continue
-            if entry.strip() == ":quit":
-                return
-            self._answer(entry)
+        converse(_WELCOME, self._answer)
 
     def _answer(self, entry: str) -> None:
-        """Take one entry; what goes wrong with it is said in one line, and the conversation goes on."""
+        """Take one entry; what the disk has against it is said in one line."""
         try:
             if entry.startswith(":"):
                 self._obey(entry)
             else:
                 self._continue(entry)
-        except (NlpLstmError, OSError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
+        except BrokenPipeError:
+            raise
+        except OSError as error:
             note(" ".join(str(error).split()))
-        except KeyboardInterrupt:
-            note("")
 
     def _obey(self, entry: str) -> None:
         """Carry out a command; raises UsageError for an unknown one or a wrong value."""
@@ -96,7 +76,7 @@ class Conversation:
     def _continue(self, entry: str) -> None:
         """Stream the continuation of `entry`; Ctrl-C ends the text and keeps what is there."""
         text = "\n" + entry if entry and self._needs_line_end else entry
-        self.transcript += f"{_PROMPT}{entry}\n"
+        self.transcript += f"{PROMPT}{entry}\n"
         last = text
         pieces = self.model.stream(text, max_tokens=self.max_tokens, options=self.sampling, seed=self._next_seed())
         try:
@@ -156,15 +136,6 @@ class Conversation:
         self.model.reset()
         self._needs_line_end = False
         note("The model has forgotten the text so far.")
-
-
-def _read_entry() -> str:
-    """Read a line with editing and history; the prompt goes to stderr where stdout is no terminal."""
-    if is_terminal(sys.stdout):
-        return input(_PROMPT)
-    sys.stderr.write(_PROMPT)
-    sys.stderr.flush()
-    return input()
 
 
 @contextlib.contextmanager

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import io
 import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from nlp_lstm.cli._conversation import _read_entry
+from nlp_lstm.cli._entries import converse
 from nlp_lstm.cli._terminal import note, write
-from nlp_lstm.errors import NlpLstmError, UsageError, unknown_name
+from nlp_lstm.errors import UsageError, unknown_name
 
 _WELCOME = "Type a text to translate and press Enter. :help lists the commands, Ctrl-D leaves."
 _HELP = """Type a text and press Enter: its translation follows.
@@ -32,35 +29,13 @@ class TranslationConversation:
 
     def run(self) -> None:
         """Read entries until Ctrl-D or :quit."""
-        with contextlib.suppress(ImportError):
-            import readline  # noqa: F401  (importing it gives input() its editing and history)
-        if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(errors="replace")  # a mistyped byte is no reason to leave
-        note(_WELCOME)
-        while True:
-            try:
-                entry = _read_entry()
-            except EOFError:
-                note("")
-                return
-            except KeyboardInterrupt:
-                note("\nCtrl-D or :quit leaves; :help lists the commands.")
-                continue
-            if entry.strip() == ":quit":
-                return
-            self._answer(entry)
+        converse(_WELCOME, self._answer)
 
     def _answer(self, entry: str) -> None:
-        """Take one entry; what goes wrong with it is said in one line, and the conversation goes on."""
-        try:
-            if entry.startswith(":"):
-                self._obey(entry)
-            elif entry.strip():
-                self._translate(entry)
-        except NlpLstmError as error:
-            note(" ".join(str(error).split()))
-        except KeyboardInterrupt:
-            note("")
+        if entry.startswith(":"):
+            self._obey(entry)
+        elif entry.strip():
+            self._translate(entry)
 
     def _obey(self, entry: str) -> None:
         name, _, value = entry[1:].strip().partition(" ")

@@ -19,14 +19,15 @@ from nlp_lstm.models import Classifier, ClassifierOptions, load_word_vectors, pr
 from nlp_lstm.tasks._classification_labels import Targets, label_targets
 from nlp_lstm.tasks._classification_reading import Ids, Reading, length_batches, pad, sentence_ends
 from nlp_lstm.tasks._explanation import Explanation, Method, explain
-from nlp_lstm.tasks._folder import write_description, write_weights
+from nlp_lstm.tasks._folder import write_description
 from nlp_lstm.tasks._language_modeling import LanguageModeling
+from nlp_lstm.tasks._task import Task
 from nlp_lstm.tokenization import Tokenizer
 
 Table = npt.NDArray[np.float32]
 
 
-class Classification:
+class Classification(Task[Classifier]):
     """A text classifier with its tokenizer and the names of its labels: texts in, labels with probabilities out.
 
     `temperature` divides the logits so that the probabilities mean what they say; `calibrate` finds it. `reading` says
@@ -93,16 +94,6 @@ class Classification:
         """Whether a text may have several labels at once."""
         return self.model.options.output == "sigmoid"
 
-    @property
-    def parameter_count(self) -> int:
-        """Number of trained weights."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model's weights are."""
-        return next(self.model.parameters()).device
-
     def describe(self, folder: str | Path) -> None:
         """Write config.json and the tokenizer's files into `folder`: all of a run but its weights."""
         model = {
@@ -114,15 +105,6 @@ class Classification:
             **asdict(self.model.options),
         }
         write_description(Path(folder), self.kind, self.tokenizer, self.config, model)
-
-    def save_weights(self, folder: str | Path) -> None:
-        """Write model.safetensors into `folder`, under its name only when it is whole."""
-        write_weights(Path(folder) / "model.safetensors", self.model)
-
-    def save(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors and the tokenizer's files into `folder`; `nlp_lstm.load` reads them."""
-        self.describe(folder)
-        self.save_weights(folder)
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """Return the ids of each text as the model reads them."""

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,7 +19,10 @@ from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.tokenization import Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
+MOST_LAYERS = 1000
+"""More than any run has; a hostile config.json may name more, and building them would take for ever."""
 _LARGEST_JSON = 16 * 2**20
+Model = TypeVar("Model", bound=nn.Module)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -113,8 +116,21 @@ def compare_weights(folder: Path, model: nn.Module) -> None:
     _compare(path, found, dict(model.named_parameters()))
 
 
-def read_weights(folder: Path, model: nn.Module) -> None:
-    """Load model.safetensors, which `compare_weights` has passed, into the model."""
+def read_model(folder: Path, model: Model) -> Model:
+    """Give a model that is on the meta device its memory on the CPU and the weights of a run folder.
+
+    `tie`, where the model has it, makes shared parameters one again.
+    """
+    compare_weights(folder, model)
+    model = model.to_empty(device="cpu")
+    tie = getattr(model, "tie", None)
+    if tie is not None:
+        tie()
+    _read_weights(folder, model)
+    return model
+
+
+def _read_weights(folder: Path, model: nn.Module) -> None:
     with _opened(folder / "model.safetensors") as file, torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(file.get_tensor(name))

@@ -23,15 +23,16 @@ from nlp_lstm.models import (
     fit_weight,
 )
 from nlp_lstm.tasks._conversation import Continuation, Conversation, read, start_ids
-from nlp_lstm.tasks._folder import write_description, write_weights
+from nlp_lstm.tasks._folder import write_description
 from nlp_lstm.tasks._language_model_reading import CONTEXT, read_text, rows_of
+from nlp_lstm.tasks._task import Task
 from nlp_lstm.tokenization import Tokenizer
 
 _SHARPNESS = [0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2]
 _SAMPLE_TOKENS = {"word": 60, "character": 300, "byte": 300}
 
 
-class LanguageModeling:
+class LanguageModeling(Task[LanguageModel]):
     """A language model with its tokenizer: text in, text or scores out.
 
     `config` is what config.json of its run folder holds: recipe, options, data, seed and versions.
@@ -65,29 +66,10 @@ class LanguageModeling:
         """The model as it predicts: with its cache, where it has one."""
         return self.model if self.cache is None else CachedLanguageModel(self.model, self.cache)
 
-    @property
-    def parameter_count(self) -> int:
-        """Number of trained weights, a tied table counted once."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model's weights are."""
-        return next(self.model.parameters()).device
-
     def describe(self, folder: str | Path) -> None:
         """Write config.json and the tokenizer's files into `folder`: all of a run but its weights."""
         model = {"vocab_size": self.model.vocab_size, **asdict(self.model.options)}
         write_description(Path(folder), self.kind, self.tokenizer, self.config, model)
-
-    def save_weights(self, folder: str | Path) -> None:
-        """Write model.safetensors into `folder`, under its name only when it is whole."""
-        write_weights(Path(folder) / "model.safetensors", self.model)
-
-    def save(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors and the tokenizer's files into `folder`; `nlp_lstm.load` reads them."""
-        self.describe(folder)
-        self.save_weights(folder)
 
     def stream(
         self,

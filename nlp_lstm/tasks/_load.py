@@ -12,14 +12,12 @@ import torch
 from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import LanguageModel, LanguageModelOptions, choose_device
 from nlp_lstm.tasks._classification import Classification
-from nlp_lstm.tasks._classification_loading import load_classification
-from nlp_lstm.tasks._folder import compare_weights, read_config, read_tokenizer, read_weights
+from nlp_lstm.tasks._classification_load import load_classification
+from nlp_lstm.tasks._folder import MOST_LAYERS, read_config, read_model, read_tokenizer
 from nlp_lstm.tasks._language_modeling import LanguageModeling
+from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_load import load_translation
-
-_MOST_LAYERS = 1000
-Task = LanguageModeling | Classification | Translation
 
 
 def load(folder: str | Path, device: str = "auto") -> Any:
@@ -48,7 +46,7 @@ def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.de
             else f"vocab_size {vocab_size!r} for {tokenizer.vocab_size}"
         )
         raise RunFolderError(f"{path / 'config.json'} does not fit: {fault}. Restore the folder, or train again.")
-    if settings.get("num_layers", 1) not in range(1, _MOST_LAYERS + 1):
+    if settings.get("num_layers", 1) not in range(1, MOST_LAYERS + 1):
         raise RunFolderError(f"{path / 'config.json'} describes no model: num_layers {settings['num_layers']!r}.")
     try:
         options = LanguageModelOptions(**settings)
@@ -56,11 +54,7 @@ def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.de
             model = LanguageModel(tokenizer.vocab_size, options)
     except (NlpLstmError, TypeError, ValueError, RuntimeError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no model: {error}") from None
-    compare_weights(path, model)
-    model = model.to_empty(device="cpu")
-    model.tie()
-    read_weights(path, model)
-    task = LanguageModeling(model.to(device).eval(), tokenizer, config)
+    task = LanguageModeling(read_model(path, model).to(device).eval(), tokenizer, config)
     try:
         _ = task.cache
     except (NlpLstmError, TypeError) as error:
@@ -68,7 +62,7 @@ def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.de
     return task
 
 
-_LOADERS: dict[str, Callable[[Path, dict[str, Any], torch.device], Task]] = {
+_LOADERS: dict[str, Callable[[Path, dict[str, Any], torch.device], Task[Any]]] = {
     LanguageModeling.kind: _load_language_modeling,
     Classification.kind: load_classification,
     Translation.kind: load_translation,

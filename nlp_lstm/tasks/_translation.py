@@ -9,14 +9,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from nlp_lstm.data import PairOptions, PairSplit, load_pairs
 from nlp_lstm.decoding import BeamOptions, Hypothesis, attention_between_words
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.evaluation import TranslationScores, translation_scores
 from nlp_lstm.models import EncoderDecoder, has_fast_bf16
-from nlp_lstm.tasks._folder import FORMAT_VERSION, write_description, write_json, write_weights
+from nlp_lstm.tasks._folder import FORMAT_VERSION, write_description, write_json
+from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translated import Translated, joined
 from nlp_lstm.tasks._translation_search import Search, Translator
 from nlp_lstm.tasks._translation_text import (
@@ -34,7 +33,7 @@ from nlp_lstm.tokenization import Tokenizer
 _SHORTEST_LIMIT = 100
 
 
-class Translation:
+class Translation(Task[EncoderDecoder]):
     """A translator: an encoder-decoder with the tokenizers of source and target.
 
     `config` is what config.json of its run folder holds. A text of more than `longest_source` source tokens is
@@ -66,16 +65,6 @@ class Translation:
         self.longest_source = max(_SHORTEST_LIMIT, longest_source)
         self.others: tuple[Translation, ...] = ()
 
-    @property
-    def parameter_count(self) -> int:
-        """Number of trained weights, a shared table counted once."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model's weights are."""
-        return next(self.model.parameters()).device
-
     def describe(self, folder: str | Path) -> None:
         """Write config.json and the tokenizers' files into `folder`: all of a run but its weights.
 
@@ -90,15 +79,6 @@ class Translation:
         save_tokenizers(folder, self.source_tokenizer, self.target_tokenizer)
         config = {**self.config, "format_version": FORMAT_VERSION, "task": self.kind, "model": model}
         write_json(folder / "config.json", config)
-
-    def save_weights(self, folder: str | Path) -> None:
-        """Write model.safetensors into `folder`, under its name only when it is whole."""
-        write_weights(Path(folder) / "model.safetensors", self.model)
-
-    def save(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors and the tokenizers into `folder`; `nlp_lstm.load` reads them."""
-        self.describe(folder)
-        self.save_weights(folder)
 
     def ensemble(self, *others: Translation) -> Translation:
         """Return a translator that averages the probabilities of this model and others with the same tokenizers.

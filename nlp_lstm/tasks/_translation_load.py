@@ -10,11 +10,10 @@ import torch
 
 from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
-from nlp_lstm.tasks._folder import compare_weights, read_weights
+from nlp_lstm.tasks._folder import MOST_LAYERS, read_model
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_tokenizers import read_tokenizers
 
-_MOST_LAYERS = 1000
 _LONGEST_SOURCE = 1_000_000
 
 
@@ -25,7 +24,7 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
         sizes = settings.pop("source_vocab_size", None), settings.pop("target_vocab_size", None)
         longest = _whole(settings.pop("longest_source", None), "longest_source", _LONGEST_SOURCE)
         for name in ("encoder_layers", "decoder_layers"):
-            _whole(settings.get(name, 1), name, _MOST_LAYERS)
+            _whole(settings.get(name, 1), name, MOST_LAYERS)
         strange = sorted(settings.keys() - {field.name for field in fields(EncoderDecoderOptions)})
         if strange:
             raise ValueError(f"unknown settings {', '.join(strange)}")
@@ -48,11 +47,7 @@ def _read_model(path: Path, source: int, target: int, options: EncoderDecoderOpt
             model = EncoderDecoder(source, target, options)
     except (NlpLstmError, TypeError, ValueError, RuntimeError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}") from None
-    compare_weights(path, model)
-    model = model.to_empty(device="cpu")
-    model.tie()
-    read_weights(path, model)
-    return model
+    return read_model(path, model)
 
 
 def _whole(value: Any, name: str, largest: int) -> int:

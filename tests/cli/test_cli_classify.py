@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nlp_lstm.cli import _classify, _classify_conversation, _colours, _conversation, _terminal, main
+from nlp_lstm.cli import _classify, _classify_conversation, _colours, _entries, _terminal, main
 from nlp_lstm.errors import DataError
 from nlp_lstm.tasks import Explanation
 
@@ -220,7 +220,7 @@ def talk(classifier: FakeClassifier, monkeypatch: pytest.MonkeyPatch, capsys: py
             return entry
 
         monkeypatch.setattr("builtins.input", read)
-        monkeypatch.setattr(_conversation, "is_terminal", lambda stream: True)
+        monkeypatch.setattr(_entries, "is_terminal", lambda stream: True)
         monkeypatch.setattr(_classify, "is_terminal", lambda stream: True)
         monkeypatch.setattr(_classify_conversation, "wants_colour", lambda stream: colour)
         assert main(["classify", "run"]) == 0

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from nlp_lstm.cli import _conversation
+from nlp_lstm.cli import _entries
 from nlp_lstm.cli._conversation import Conversation
 from nlp_lstm.errors import DataError
 
@@ -38,7 +38,7 @@ def talk(stand_in: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
             return entry
 
         monkeypatch.setattr("builtins.input", read)
-        monkeypatch.setattr(_conversation, "is_terminal", lambda stream: True)
+        monkeypatch.setattr(_entries, "is_terminal", lambda stream: True)
         Conversation(model or stand_in.FakeConversation(), sampling, 400, seed).run()
         assert next(remaining, None) is None
         captured = capsys.readouterr()

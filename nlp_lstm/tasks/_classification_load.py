@@ -13,9 +13,7 @@ from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import Classifier, ClassifierOptions
 from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_reading import Reading
-from nlp_lstm.tasks._folder import compare_weights, read_tokenizer, read_weights
-
-_MOST_LAYERS = 1000
+from nlp_lstm.tasks._folder import MOST_LAYERS, read_model, read_tokenizer
 
 
 def load_classification(path: Path, config: dict[str, Any], device: torch.device) -> Classification:
@@ -34,15 +32,13 @@ def load_classification(path: Path, config: dict[str, Any], device: torch.device
         _check(isinstance(labels, list) and all(isinstance(one, str) for one in labels), "labels must be names")
         _check(len(set(labels)) == len(labels), "a label stands there twice")
         _check(isinstance(temperature, float) and 0 < temperature < math.inf, f"temperature {temperature!r}")
-        _check(settings.get("num_layers") in range(1, _MOST_LAYERS + 1), f"num_layers {settings.get('num_layers')!r}")
+        _check(settings.get("num_layers") in range(1, MOST_LAYERS + 1), f"num_layers {settings.get('num_layers')!r}")
         with torch.device("meta"):
             model = Classifier(vocab_size, len(labels), ClassifierOptions(**settings), sentence_ends)
     except (NlpLstmError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no classifier: {error}. Train again.") from None
-    compare_weights(path, model)
-    model = model.to_empty(device="cpu")
-    read_weights(path, model)
-    return Classification(model.to(device).eval(), tokenizer, labels, config, reading=reading, temperature=temperature)
+    model = read_model(path, model).to(device).eval()
+    return Classification(model, tokenizer, labels, config, reading=reading, temperature=temperature)
 
 
 def _check(holds: bool, fault: str) -> None:

@@ -1,0 +1,50 @@
+"""What every task is beside its own work: a model that is described, saved and counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Generic
+
+import torch
+
+from nlp_lstm.tasks._folder import Model, write_weights
+
+
+class Task(Generic[Model]):
+    """A model with its tokenizer, as a user holds it. `config` is what config.json of its run folder holds."""
+
+    kind: ClassVar[str]
+    """What config.json calls the task."""
+    pipeline_tag: ClassVar[str]
+    """What the hub calls it."""
+    description: ClassVar[str]
+    """What was trained, such as "A recurrent language model"."""
+    command: ClassVar[str]
+    """The subcommand of nlp-lstm that uses a run."""
+    item: ClassVar[str]
+    """What training counts, such as "token"."""
+    model: Model
+    config: dict[str, Any]
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained weights, a tied or shared table counted once."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model's weights are."""
+        return next(self.model.parameters()).device
+
+    def describe(self, folder: str | Path) -> None:
+        """Write config.json and the tokenizer's files into `folder`: all of a run but its weights."""
+        raise NotImplementedError
+
+    def save_weights(self, folder: str | Path) -> None:
+        """Write model.safetensors into `folder`, under its name only when it is whole."""
+        write_weights(Path(folder) / "model.safetensors", self.model)
+
+    def save(self, folder: str | Path) -> None:
+        """Write config.json, model.safetensors and the tokenizer's files into `folder`; `nlp_lstm.load` reads them."""
+        self.describe(folder)
+        self.save_weights(folder)
