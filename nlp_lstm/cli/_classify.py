@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import html
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import jsonargparse
 
 from nlp_lstm.cli._colours import coloured, in_brackets, wants_colour
 from nlp_lstm.cli._files import write_new
+from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._runs import load_of_kind
 from nlp_lstm.cli._terminal import is_terminal, note, write
-from nlp_lstm.errors import DataError, UsageError
+from nlp_lstm.errors import UsageError
 
 _DESCRIPTION = """Classify text with a trained classifier: one line in, one line out, `label TAB probability`.
 A blank line gives a blank line. Where a text may have several labels at once, those of 0.5 and more are joined by
@@ -24,7 +24,6 @@ commas, and so are their probabilities.
 On a terminal: a conversation that colours the words, blue for the label and orange against it."""
 
 _DEFAULT_METHOD = "integrated-gradients"
-_READ_AT_ONCE = 1 << 20
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -49,17 +48,15 @@ def run(arguments: list[str]) -> int:
     """Load the run and classify the lines of stdin or the entries of a conversation."""
     options = parse(_parser(), arguments)
     page = _free_file(options["html"])
-    task = _load_classifier(options["run"])
+    task = load_of_kind(options["run"], "classification", "classify takes a classifier")
     method = options["explain"] or (_DEFAULT_METHOD if page is not None else None)
     if is_terminal(sys.stdin) and page is None and not options["json"]:
         from nlp_lstm.cli._classify_conversation import ClassificationConversation
 
         ClassificationConversation(task, method or _DEFAULT_METHOD).run()
         return 0
-    if sys.stdin is None:
-        raise UsageError("There is no stdin to read texts from. Give them with < FILE.")
     explained: list[Any] = []
-    for lines in lines_as_they_come(sys.stdin.buffer):
+    for lines in line_blocks(sys.stdin):
         explained += _answer(task, lines, method, options["json"], keep=page is not None)
     if page is not None:
         paragraphs = "\n".join(explanation.html() for explanation in explained)
@@ -98,16 +95,6 @@ def _free_file(name: str | None) -> Path | None:
     if not path.parent.is_dir():
         raise UsageError(f"--html: there is no folder {path.parent}. Make it first, or name another.")
     return path
-
-
-def _load_classifier(folder: str) -> Any:
-    from nlp_lstm.tasks import load
-
-    with contextlib.redirect_stdout(sys.stderr):  # what libraries print while loading is no result
-        task: Any = load(folder)
-    if task.kind != "classification":
-        raise UsageError(f"{folder} holds a model for {task.kind.replace('_', ' ')}; classify takes a classifier.")
-    return task
 
 
 def _answer(task: Any, lines: list[str], method: str | None, as_json: bool, keep: bool) -> list[Any]:
@@ -160,35 +147,3 @@ def _json_line(task: Any, table: dict[str, float], explanation: Any) -> str:
         answer |= {"explained": explanation.label, "method": explanation.method}
         answer["words"] = list(zip(explanation.words, explanation.contributions, strict=True))
     return json.dumps(answer, ensure_ascii=False) + "\n"
-
-
-def lines_as_they_come(stream: BinaryIO) -> Iterator[list[str]]:
-    """Yield lines without their ends, as many at a time as are there: one in a dialogue, many of a file.
-
-    Raises DataError, with the line, where they are not UTF-8; the lines before it come first.
-    """
-    number, rest = 0, [b""]
-    while chunk := stream.read1(_READ_AT_ONCE):  # type: ignore[attr-defined]
-        first, *others = chunk.split(b"\n")
-        rest.append(first)
-        if others:
-            lines = [b"".join(rest), *others[:-1]]
-            yield from _decoded(lines, number)
-            number += len(lines)
-            rest = [others[-1]]
-    if last := b"".join(rest):
-        yield from _decoded([last], number)
-
-
-def _decoded(lines: list[bytes], before: int) -> Iterator[list[str]]:
-    texts: list[str] = []
-    for number, line in enumerate(lines, start=before + 1):
-        try:
-            texts.append(line.removesuffix(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            yield texts
-            raise DataError(
-                f"Standard input, line {number:,}, byte {error.start + 1}: not UTF-8 text. Convert it with "
-                "`iconv -f latin1 -t utf-8` or whatever it is in."
-            ) from error
-    yield texts

@@ -10,9 +10,11 @@ from typing import Any
 
 import jsonargparse
 
+from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._runs import load_of_kind
 from nlp_lstm.cli._terminal import is_terminal, note, write
-from nlp_lstm.errors import DataError, UsageError
+from nlp_lstm.errors import UsageError
 
 _DESCRIPTION = """Continue text with a trained language model; only what the model adds is printed.
 With --prompt: the continuation of the prompt, as it comes.
@@ -28,7 +30,7 @@ def run(arguments: list[str]) -> int:
     options = parse(_parser(), arguments)
     _check(options)
     sampling = _sampling_options(options)
-    task = _load_language_model(options["run"])
+    task = load_of_kind(options["run"], "language_modeling", "generate takes a language model")
     if options["prompt"] is not None and options["samples"] == 1:
         _stream_one(task, options, sampling)
     elif options["prompt"] is not None:
@@ -94,16 +96,6 @@ def _sampling_options(options: dict[str, Any]) -> Any:
     return SamplingOptions(**{name: options[name] for name in names if options[name] is not None})
 
 
-def _load_language_model(folder: str) -> Any:
-    from nlp_lstm.tasks import load
-
-    with contextlib.redirect_stdout(sys.stderr):  # what libraries print while loading is no result
-        task = load(folder)
-    if task.kind != "language_modeling":
-        raise UsageError(f"{folder} holds a model for {task.kind.replace('_', ' ')}; generate takes a language model.")
-    return task
-
-
 def _stream_one(task: Any, options: dict[str, Any], sampling: Any) -> None:
     """Write the continuation piece by piece; it ends with a line end, also where Ctrl-C ends it."""
     last = ""
@@ -147,17 +139,10 @@ def _continue_lines(task: Any, options: dict[str, Any], sampling: Any) -> None:
 
 
 def _lines_of_stdin() -> Iterator[str]:
-    """The lines of stdin without their ends; raises DataError with line and byte where they are not UTF-8."""
     if sys.stdin is None:
         raise UsageError("There is no stdin to read prompts from. Give one with --prompt TEXT.")
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            yield line.rstrip(b"\r\n").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"Standard input, line {number}, byte {error.start + 1}: not UTF-8 text. Convert it with "
-                "`iconv -f latin1 -t utf-8` or whatever it is in."
-            ) from error
+    for lines in line_blocks(sys.stdin):
+        yield from lines
 
 
 def _until_line_end(pieces: Iterator[str]) -> str:

@@ -21,15 +21,19 @@ def line_blocks(stream: TextIO | None) -> Iterator[list[str]]:
     is no stream.
     """
     if stream is None:
-        raise UsageError("There is no stdin to read from. Give lines: nlp-lstm translate RUN < FILE")
-    number, rest = 0, b""
+        raise UsageError("There is no stdin to read from, and so there are no lines. Give them with < FILE.")
+    number = 0
+    rest: list[bytes] = []  # the parts of a line whose end has not come
     for block in _blocks(stream):
-        *lines, rest = (rest + block).split(b"\n")
-        if lines:
+        first, *others = block.split(b"\n")
+        rest.append(first)
+        if others:
+            lines = [b"".join(rest), *others[:-1]]
             yield from _decoded(lines, number)
             number += len(lines)
-    if rest:
-        yield from _decoded([rest], number)
+            rest = [others[-1]]
+    if last := b"".join(rest):
+        yield from _decoded([last], number)
 
 
 def _blocks(stream: TextIO) -> Iterator[bytes]:

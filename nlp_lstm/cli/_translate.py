@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import sys
@@ -13,6 +12,7 @@ import jsonargparse
 
 from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._runs import load_of_kind
 from nlp_lstm.cli._terminal import is_terminal, note, write
 from nlp_lstm.errors import UsageError
 
@@ -105,15 +105,7 @@ def _search(options: dict[str, Any]) -> Any:
 
 
 def _load_translators(folders: list[str]) -> Any:
-    from nlp_lstm.tasks import load
-
-    tasks: list[Any] = []
-    for folder in folders:
-        with contextlib.redirect_stdout(sys.stderr):  # what libraries print while loading is no result
-            task: Any = load(folder)
-        if task.kind != "translation":
-            raise UsageError(f"{folder} holds a model for {task.kind.replace('_', ' ')}; translate takes a translator.")
-        tasks.append(task)
+    tasks = [load_of_kind(folder, "translation", "translate takes a translator") for folder in folders]
     return tasks[0].ensemble(*tasks[1:]) if len(tasks) > 1 else tasks[0]
 
 

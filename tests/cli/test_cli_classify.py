@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from nlp_lstm.cli import _classify, _classify_conversation, _colours, _entries, _terminal, main
+from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.errors import DataError
 from nlp_lstm.tasks import Explanation
 
@@ -160,9 +161,9 @@ def test_what_is_not_utf8_names_the_line_after_those_before(classify: Any) -> No
 
 def test_lines_come_as_soon_as_they_are_there_and_many_at_once() -> None:
     reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as stream:
+    with os.fdopen(reading, encoding="utf-8") as stream:
         os.write(writing, b"first\n")
-        groups: Iterator[list[str]] = _classify.lines_as_they_come(stream)
+        groups = line_blocks(stream)
         assert next(groups) == ["first"]  # although the other end is open
         os.write(writing, b"a\nb\nhal")
         assert next(groups) == ["a", "b"]
@@ -174,7 +175,7 @@ def test_lines_come_as_soon_as_they_are_there_and_many_at_once() -> None:
 
 def test_a_long_line_comes_in_one_piece() -> None:
     line = "word " * 500_000
-    assert list(_classify.lines_as_they_come(io.BytesIO(f"{line}\nend\n".encode()))) == [[line, "end"]]
+    assert list(line_blocks(io.TextIOWrapper(io.BytesIO(f"{line}\nend\n".encode())))) == [[line, "end"]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,25 @@
+"""The run that a command is called with."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Any
+
+from nlp_lstm.errors import UsageError
+
+
+def load_quietly(folder: str) -> Any:
+    """Load a run; what libraries print meanwhile goes to stderr, since it is no result."""
+    from nlp_lstm.tasks import load
+
+    with contextlib.redirect_stdout(sys.stderr):
+        return load(folder)
+
+
+def load_of_kind(folder: str, kind: str, wanted: str) -> Any:
+    """Load a run of the task `kind`; raises UsageError where it is another, with `wanted` for what it should be."""
+    task = load_quietly(folder)
+    if task.kind != kind:
+        raise UsageError(f"{folder} holds a model for {task.kind.replace('_', ' ')}; {wanted}.")
+    return task
