@@ -27,7 +27,7 @@ def benchmark(
     `max_time` is its budget where no option says another, `fixed` are options of `train` that belong to the data, and
     `columns` the figures of a run, by their names in `_figures`, that the table shows; the first is summed up.
     """
-    own, passed = _split(sys.argv[1:])
+    own, passed = split_arguments(sys.argv[1:])
     parser = _parser(description, max_time, example)
     arguments = parser.parse_args(own)
     if arguments.data is None and not arguments.smoke:
@@ -69,7 +69,7 @@ def _parser(description: str, max_time: str, example: str) -> argparse.ArgumentP
     return parser
 
 
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
     """Cut the arguments at a lone --: the benchmark's own, and those that are passed on."""
     place = arguments.index("--") if "--" in arguments else len(arguments)
     return arguments[:place], arguments[place + 1 :]
@@ -92,7 +92,7 @@ def train_and_score(recipe: str, run: Path, seed: int, options: Sequence[str]) -
 
 def _figures(scores: dict[str, Any], records: list[dict[str, Any]]) -> dict[str, Any]:
     nats_per_character = scores["bits_per_char"] * math.log(2)
-    tokens_per_second = _speed(records)
+    tokens_per_second = speed(records)
     return {
         "nats_per_character": nats_per_character,
         "confidence_interval": [bits * math.log(2) for bits in scores["confidence_interval"]["bits_per_char"]],
@@ -108,8 +108,8 @@ def _figures(scores: dict[str, Any], records: list[dict[str, Any]]) -> dict[str,
     }
 
 
-def _speed(records: list[dict[str, Any]]) -> float:
-    """Tokens a second of training alone, over all of it: each record has the speed since the record before."""
+def speed(records: list[dict[str, Any]]) -> float:
+    """Items a second of training alone, over all of it: each record has the speed since the record before."""
     seconds_per_item, before = 0.0, 0
     for record in records:
         seconds_per_item += (record["step"] - before) / record["items_per_second"]
@@ -117,19 +117,26 @@ def _speed(records: list[dict[str, Any]]) -> float:
     return before / seconds_per_item
 
 
+def mean_and_deviation(values: Sequence[float]) -> dict[str, float | None]:
+    """Sum up the figure of several runs; one run has no deviation."""
+    return {"mean": statistics.mean(values), "deviation": statistics.stdev(values) if len(values) > 1 else None}
+
+
+def mean_line(label: str, figure: str, summary: dict[str, Any]) -> str:
+    """Give the mean of a figure, and its standard deviation where there are several runs, in words."""
+    mean, deviation = summary[figure]["mean"], summary[figure]["deviation"]
+    line = f"{label}: {figure.replace('_', ' ')}, mean of {summary['runs']}: {mean:.4f}"
+    return line if deviation is None else f"{line}, standard deviation {deviation:.4f}"
+
+
 def _summary(config: str, runs: list[dict[str, Any]], figure: str) -> dict[str, Any]:
     values = [run[figure] for run in runs if run["config"] == config]
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return {"config": config, "runs": len(values), figure: {"mean": statistics.mean(values), "deviation": deviation}}
+    return {"config": config, "runs": len(values), figure: mean_and_deviation(values)}
 
 
 def _tables(runs: list[dict[str, Any]], summary: list[dict[str, Any]], columns: Sequence[str]) -> str:
     shown = [*columns, "steps", "seconds"]
     rows = [[run["config"], run["seed"], *(run[column] for column in shown)] for run in runs]
     table = format_table(["config", "seed", *(column.replace("_", " ") for column in shown)], rows)
-    means = [
-        f"{one['config']}: {columns[0].replace('_', ' ')}, mean of {one['runs']}: {one[columns[0]]['mean']:.4f}"
-        + (f", standard deviation {one[columns[0]]['deviation']:.4f}" if one["runs"] > 1 else "")
-        for one in summary
-    ]
+    means = [mean_line(one["config"], columns[0], one) for one in summary]
     return "\n".join([table, "", *means])

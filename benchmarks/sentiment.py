@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from _common import format_table, new_parser, nlp_lstm_command, print_result, run_command
+from _training import mean_and_deviation, mean_line, speed, split_arguments
 
 import nlp_lstm as nl
 
@@ -29,7 +29,7 @@ _SMOKE_TEXTS = 40
 
 def main() -> int:
     """Run the benchmark."""
-    own, passed = _split(sys.argv[1:])
+    own, passed = split_arguments(sys.argv[1:])
     arguments = _parser().parse_args(own)
     data = arguments.data or "reviews"
     options = ["--data", data, *(["--smoke"] if arguments.smoke else []), *passed]
@@ -65,12 +65,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Cut the arguments at a lone --: the benchmark's own, and those that are passed on."""
-    place = arguments.index("--") if "--" in arguments else len(arguments)
-    return arguments[:place], arguments[place + 1 :]
-
-
 def _write_texts(path: Path, arguments: argparse.Namespace, data: str) -> None:
     """Write the test texts, a line each."""
     named = nl.LabelledOptions(data, text_field=arguments.text_field, label_field=arguments.label_field)
@@ -91,7 +85,7 @@ def train_and_score(run: Path, seed: int, options: Sequence[str], texts: Path) -
         "macro_f1": scores["macro_f1"],
         "ece": scores["ece"],
         "temperature": config["model"]["temperature"],
-        "texts_per_second": _speed(records),
+        "texts_per_second": speed(records),
         "classified_per_minute": 60 * classified_per_second(run, texts),
         "model_mb": (run / "model.safetensors").stat().st_size / 1e6,
         "steps": records[-1]["step"],
@@ -102,15 +96,6 @@ def train_and_score(run: Path, seed: int, options: Sequence[str], texts: Path) -
         "precision": config["precision"],
         "threads": config["threads"],
     }
-
-
-def _speed(records: list[dict[str, Any]]) -> float:
-    """Texts a second of training alone: each record has the speed since the record before."""
-    seconds_per_text, before = 0.0, 0
-    for record in records:
-        seconds_per_text += (record["step"] - before) / record["items_per_second"]
-        before = record["step"]
-    return before / seconds_per_text
 
 
 def classified_per_second(run: Path, texts: Path) -> float:
@@ -124,12 +109,7 @@ def classified_per_second(run: Path, texts: Path) -> float:
 
 def _summary(budget: str | None, runs: list[dict[str, Any]]) -> dict[str, Any]:
     values = [run["accuracy"] for run in runs if run["max_time"] == budget]
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return {
-        "max_time": budget,
-        "runs": len(values),
-        "accuracy": {"mean": statistics.mean(values), "deviation": deviation},
-    }
+    return {"max_time": budget, "runs": len(values), "accuracy": mean_and_deviation(values)}
 
 
 def _tables(runs: list[dict[str, Any]], summary: list[dict[str, Any]]) -> str:
@@ -137,11 +117,7 @@ def _tables(runs: list[dict[str, Any]], summary: list[dict[str, Any]]) -> str:
     shown += ["steps", "seconds"]
     rows = [[run["max_time"] or "default", run["seed"], *(run[column] for column in shown)] for run in runs]
     table = format_table(["time", "seed", *(column.replace("_", " ") for column in shown)], rows)
-    means = [
-        f"{one['max_time'] or 'default'}: accuracy, mean of {one['runs']}: {one['accuracy']['mean']:.4f}"
-        + (f", standard deviation {one['accuracy']['deviation']:.4f}" if one["runs"] > 1 else "")
-        for one in summary
-    ]
+    means = [mean_line(one["max_time"] or "default", "accuracy", one) for one in summary]
     return "\n".join([table, "", *means])
 
 

@@ -17,7 +17,7 @@ _WORTH_BUILDING = 32
 
 
 def takes_kernel(cell: Cell, backend: str, x: Tensor) -> bool:
-    """Whether torch's own kernel runs this call: where it is asked for, or "auto" and the quickest."""
+    """Whether torch's own kernel runs this call: where it is asked for, and with "auto" for all but single steps."""
     if backend != "auto" or cell.torch_function is None:
         return backend == "torch"
     # A single step without a gradient is quicker by its equations: a kernel prepares its weights anew. For whole

@@ -14,7 +14,7 @@ from nlp_lstm.data._label_files import read_files, read_folder
 from nlp_lstm.data._named import find_data
 from nlp_lstm.data._options import LabelledOptions
 from nlp_lstm.data._shares import hold_out, stratified
-from nlp_lstm.data._source import SPLITS, choose_split, content_sha
+from nlp_lstm.data._source import SPLITS, SplitData, content_sha
 
 
 @dataclass(frozen=True)
@@ -42,28 +42,8 @@ class LabelledSplit:
         return content_sha((text, *labels) for text, labels in zip(self.texts, self.labels, strict=True))
 
 
-@dataclass(frozen=True)
-class LabelledData:
-    """The splits of one labelled data set.
-
-    Attributes:
-        splits: Those that the data has, in the order train, valid, test.
-        description: One line that says what the data is, for the model card.
-        notes: What was decided while loading, such as where a single file was cut; to be printed.
-    """
-
-    splits: Mapping[str, LabelledSplit]
-    description: str
-    notes: list[str]
-
-    def split(self, name: str) -> LabelledSplit:
-        """Return the split `train`, `valid` or `test`.
-
-        Raises:
-            UsageError: There is no split of that name.
-            DataError: The data does not have this split; the message names those that it has.
-        """
-        return choose_split(name, self.splits, self.description)
+class LabelledData(SplitData[LabelledSplit]):
+    """The splits of one labelled data set."""
 
 
 def load_labelled(options: LabelledOptions) -> LabelledData:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from nlp_lstm.data._pair_columns import read_pair_tables
 from nlp_lstm.data._pair_files import read_pair_files, read_pair_folder
 from nlp_lstm.data._pair_filters import Pair, drop_empty, filter_pairs, replace_control_characters, require_both_sides
 from nlp_lstm.data._shares import evenly, hold_out
-from nlp_lstm.data._source import SPLITS, choose_split, content_sha
+from nlp_lstm.data._source import SPLITS, SplitData, content_sha
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,8 @@ class PairSplit:
         return content_sha(zip(self.sources, self.targets, strict=True))
 
 
-@dataclass(frozen=True)
-class PairData:
-    """The splits of one set of pairs.
-
-    Attributes:
-        splits: Those that the data has, in the order train, valid, test.
-        description: One line that says what the data is, for the model card.
-        notes: What was decided while loading: where a single file was cut, what each filter dropped; to be printed.
-    """
-
-    splits: Mapping[str, PairSplit]
-    description: str
-    notes: list[str]
-
-    def split(self, name: str) -> PairSplit:
-        """Return the split `train`, `valid` or `test`.
-
-        Raises:
-            UsageError: There is no split of that name.
-            DataError: The data does not have this split; the message names those that it has.
-        """
-        return choose_split(name, self.splits, self.description)
+class PairData(SplitData[PairSplit]):
+    """The splits of one set of pairs."""
 
 
 def load_pairs(options: PairOptions) -> PairData:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from nlp_lstm.errors import DataError, unknown_name
 
@@ -60,6 +60,30 @@ class TextData:
         splits = dict(zip(SPLITS, (self.train, self.valid, self.test), strict=True))
         there = {split: source for split, source in splits.items() if source is not None}
         return choose_split(name, there, self.description)
+
+
+@dataclass(frozen=True)
+class SplitData(Generic[Split]):
+    """The splits of one data set that is read whole.
+
+    Attributes:
+        splits: Those that the data has, in the order train, valid, test.
+        description: One line that says what the data is, for the model card.
+        notes: What was decided while loading (where a file was cut, what a filter dropped); to be printed.
+    """
+
+    splits: Mapping[str, Split]
+    description: str
+    notes: list[str]
+
+    def split(self, name: str) -> Split:
+        """Return the split `train`, `valid` or `test`.
+
+        Raises:
+            UsageError: There is no split of that name.
+            DataError: The data does not have this split; the message names those that it has.
+        """
+        return choose_split(name, self.splits, self.description)
 
 
 def choose_split(name: str, there: Mapping[str, Split], description: str) -> Split:

@@ -10,6 +10,7 @@ from nlp_lstm.tasks._explanation import METHODS, Explanation
 from nlp_lstm.tasks._folder import write_json, write_text, write_weights
 from nlp_lstm.tasks._language_modeling import LanguageModeling
 from nlp_lstm.tasks._load import load
+from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translated import Translated
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_pairs import TokenizedPairs
@@ -25,6 +26,7 @@ __all__ = [
     "LanguageModeling",
     "Reading",
     "Search",
+    "Task",
     "TokenizedPairs",
     "Translated",
     "Translation",

@@ -23,10 +23,13 @@ class Objective(Protocol):
     last dimension but one: several processes take their rows of each. `validate` then adds up what they found.
     """
 
-    model: nn.Module
     batches_per_epoch: int
     data_sha: str
     """What the data is: a training that was stopped goes on with the same alone."""
+
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
 
     def batches(self, start: int) -> Iterator[Any]:
         """Yield batches without end, from the one numbered `start` over all epochs."""

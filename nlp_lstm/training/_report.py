@@ -3,36 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from typing import ClassVar, Protocol
+from typing import Any, Protocol
 
-from nlp_lstm.tasks import write_text
+from nlp_lstm.tasks import Task, write_text
 from nlp_lstm.training._progress import clock
-from nlp_lstm.training._run import Run, say
+from nlp_lstm.training._run import Described, Run, say
 from nlp_lstm.training._trainer import FitResult
-
-
-class Reported(Protocol):
-    """What a report needs to know of a task, such as `LanguageModeling`."""
-
-    pipeline_tag: ClassVar[str]
-    """What the hub calls the task."""
-    description: ClassVar[str]
-    """What was trained, such as "A recurrent language model"."""
-    command: ClassVar[str]
-    """The subcommand of nlp-lstm that uses the run."""
-    item: ClassVar[str]
-    """What training counts, such as "token"."""
-
-    @property
-    def parameter_count(self) -> int:
-        """Number of trained weights."""
-
-
-class Described(Protocol):
-    """Data that says what it is and what was decided about it, such as `TextData`."""
-
-    description: str
-    notes: list[str]
 
 
 class Scores(Protocol):
@@ -43,7 +19,7 @@ class Scores(Protocol):
 
 
 def report(
-    run: Run, task: Reported, data: Described, split: str, scores: Scores, result: FitResult, sample: str
+    run: Run, task: Task[Any], data: Described, split: str, scores: Scores, result: FitResult, sample: str
 ) -> None:
     """Say what came out of a run: `scores` of its best weights on `split`, and a `sample` of what it does.
 
@@ -60,7 +36,7 @@ def report(
 
 
 def _card(
-    run: Run, task: Reported, data: Described, split: str, scores: str, trained: str, sample: str, use: str
+    run: Run, task: Task[Any], data: Described, split: str, scores: str, trained: str, sample: str, use: str
 ) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.config["versions"].items())
     notes = "".join(f" {note}" for note in data.notes)

@@ -10,12 +10,12 @@ import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from nlp_lstm import __version__
-from nlp_lstm.data import TextData, lasting_name
+from nlp_lstm.data import lasting_name
 from nlp_lstm.models import choose_device, choose_precision
 from nlp_lstm.tasks import write_text
 from nlp_lstm.training._command import code_state, command_of, resume_command
@@ -30,6 +30,18 @@ from nlp_lstm.training._run_folder import (
     make_folder,
     unlock,
 )
+
+
+class Described(Protocol):
+    """Data that says what it is and what was decided about it, such as `TextData`."""
+
+    @property
+    def description(self) -> str:
+        """One line for the model card."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What was decided while loading."""
 
 
 class Run:
@@ -102,7 +114,7 @@ class Run:
         """What the user types to go on with this run when it was stopped."""
         return resume_command(*self._called, self.folder)
 
-    def announce(self, data: TextData) -> None:
+    def announce(self, data: Described) -> None:
         """Say on stderr what is trained on, how it was cut, and what was left out."""
         for line in (data.description, *data.notes):
             say(line)

@@ -206,7 +206,7 @@ def test_translations_of_any_system_need_no_torch(files: list[str]) -> None:
         ("short.txt", b"one\ntwo\n", "has 2 lines and "),
         ("latin.txt", b"one\ncaf\xe9\n", "latin.txt, line 2: not UTF-8 text."),
         ("broken.gz", b"\x1f\x8b\x08broken", "is a damaged gzip file."),
-        ("cut.gz", gzip.compress(b"one\n" * 99)[:-12], "is a damaged gzip file."),
+        ("cut.gz", gzip.compress(b"one\n" * 99, mtime=0)[:-12], "is a damaged gzip file."),
         ("absent.txt", None, "cannot be read: No such file"),
     ],
 )

@@ -25,7 +25,7 @@ def table() -> nn.Parameter:
     [
         ("glove.txt", GLOVE),
         ("fast.vec", b"5 3\n" + GLOVE.replace(b"\n", b" \n")),  # fastText leaves a space at the end of a line
-        ("glove.txt.gz", gzip.compress(GLOVE)),
+        ("glove.txt.gz", gzip.compress(GLOVE, mtime=0)),
     ],
 )
 def test_rows_get_the_first_vector_of_their_word(name: str, content: bytes, tmp_path: Path) -> None:
@@ -54,7 +54,9 @@ def test_a_fault_names_the_line(content: bytes, message: str, tmp_path: Path) ->
         load_word_vectors(table(), WORDS, path)
 
 
-@pytest.mark.parametrize(("name", "content"), [("missing.txt", None), ("cut.txt.gz", gzip.compress(GLOVE)[:20])])
+@pytest.mark.parametrize(
+    ("name", "content"), [("missing.txt", None), ("cut.txt.gz", gzip.compress(GLOVE, mtime=0)[:20])]
+)
 def test_a_file_that_cannot_be_read_is_named(name: str, content: bytes | None, tmp_path: Path) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
