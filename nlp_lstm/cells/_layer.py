@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +17,7 @@ from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._parameters import LayerParameters
 from nlp_lstm.cells._route import run_direction, run_kernel, takes_kernel
 from nlp_lstm.cells._zoneout import ZoneoutCell
+from nlp_lstm.cells.engine import run_step
 from nlp_lstm.errors import UsageError
 
 
@@ -125,6 +127,13 @@ class RecurrentLayer(LayerParameters):
             states = tuple(tensor.squeeze(1) for tensor in states)
         return output, states[0] if len(states) == 1 else states
 
+    def restart(self, state: Tensor | State, rows: Tensor) -> Tensor | State:
+        """Put what a sequence starts from into the rows of a state where `rows` (batch,) is true."""
+        states = (state,) if isinstance(state, Tensor) else state
+        start = self._start(states[0][0])
+        after = tuple(torch.where(rows[:, None], one, old) for one, old in zip(start, states, strict=True))
+        return after[0] if isinstance(state, Tensor) else after
+
     def _forward_packed(
         self, x: PackedSequence, state: Tensor | State | None, lengths: Tensor | None
     ) -> tuple[PackedSequence, Tensor | State]:
@@ -152,10 +161,12 @@ class RecurrentLayer(LayerParameters):
         x = x.squeeze(time)
         _lengths.check_features(x, self.input_size)
         states = _states.read(state, self.cell, self._widths, (self.num_layers, x.shape[0]), x.device)
-        ends = []
+        cell, ends = self.cell, []
         for layer in range(self.num_layers):
             weights = self._weights(layer)
-            end = self.cell.step(self.cell.project(x, weights), tuple([one[layer] for one in states]), weights)
+            projected, before = cell.project(x, weights), tuple([one[layer] for one in states])
+            step = cell.step if self.backend == "loop" else partial(run_step, cell)
+            end = step(projected, before, weights)
             ends.append(end)
             x = end[0]
         if len(ends) == 1:
@@ -166,12 +177,16 @@ class RecurrentLayer(LayerParameters):
 
     def _read_state(self, state: Tensor | State | None, x: Tensor, unbatched: bool) -> State:
         """Give the tensors of the state before the first step of x (time, batch, input_size)."""
-        rows, batch = self.num_layers * self.directions, x.shape[1]
-        if state is not None:
-            return _states.read(state, self.cell, self._widths, (rows, batch), x.device, unbatched)
-        if not self.learned_state:
-            return _states.start(self.cell, self._widths, (rows, batch), x)
-        return tuple(tensor.unsqueeze(1).expand(-1, batch, -1) for tensor in self._learned())
+        if state is None:
+            return self._start(x[0])
+        rows = self.num_layers * self.directions
+        return _states.read(state, self.cell, self._widths, (rows, x.shape[1]), x.device, unbatched)
+
+    def _start(self, like: Tensor) -> State:
+        """Give what sequences start from, for a batch as long as `like` (batch, features), of its type and device."""
+        if self.learned_state:
+            return tuple(tensor.unsqueeze(1).expand(-1, len(like), -1) for tensor in self._learned())
+        return _states.start(self.cell, self._widths, (self.num_layers * self.directions, len(like)), like)
 
     def _run(self, x: Tensor, states: State, lengths: Tensor | None) -> tuple[Tensor, State]:
         """Run the stack over x (time, batch, input_size)."""

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
@@ -41,7 +42,11 @@ class MultiplicativeLSTMCell(Cell):
 
     def project(self, x: Tensor, weights: SimpleNamespace) -> Tensor:
         """Map the input of all steps at once to (..., 5 * hidden_size): the four gates' rows, then W_mx x."""
-        return torch.cat([linear(x, weights.weight_ih, weights.bias_ih), linear(x, weights.weight_mx)], dim=-1)
+        if x.dim() < 3:  # a single step: to put the weights together would take longer than the products
+            return torch.cat([linear(x, weights.weight_ih, weights.bias_ih), linear(x, weights.weight_mx)], dim=-1)
+        weight = torch.cat([weights.weight_ih, weights.weight_mx])
+        bias = None if weights.bias_ih is None else F.pad(weights.bias_ih, (0, len(weights.weight_mx)))
+        return linear(x, weight, bias)
 
     def step(self, projected: Tensor, state: State, weights: SimpleNamespace) -> State:
         """Make one step; projected (batch, 5 * hidden_size), state (h, c)."""

@@ -17,13 +17,17 @@ _WORTH_BUILDING = 32
 
 
 def takes_kernel(cell: Cell, backend: str, x: Tensor) -> bool:
-    """Whether torch's own kernel runs this call: where it is asked for, and with "auto" for all but single steps."""
+    """Whether torch's own kernel runs this call: where it is asked for, or "auto" and the quickest."""
     if backend != "auto" or cell.torch_function is None:
         return backend == "torch"
-    # A single step without a gradient is quicker by its equations: a kernel prepares its weights anew. For whole
-    # sequences torch's kernels are the default also where the engine is quicker: a validation loss in bf16 that was too
-    # high in one run with it has not been explained yet.
-    return x.device.type != "cpu" or torch.compiler.is_compiling() or _is_long(x) or x.shape[0] > 1
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return True
+    if not _is_long(x):
+        # A single step without a gradient is quicker by its equations: a kernel prepares its weights anew.
+        return x.shape[0] > 1
+    # On a processor torch brings the LSTM alone to the speed of its products, and in fp32 alone.
+    quick = cell.torch_function == "lstm" and not torch.is_autocast_enabled("cpu")
+    return quick or not fused_available(cell, x)
 
 
 def _is_long(x: Tensor) -> bool:

@@ -101,6 +101,10 @@ class LanguageModel(nn.Module):
         features, state = self.hidden(ids, state)
         return self.output.token_losses(features.flatten(0, 1), targets.flatten()).view(targets.shape), state
 
+    def restart(self, state: ModelState, rows: Tensor) -> ModelState:
+        """Put what a text starts from into the rows of a state where `rows` (batch,) is true."""
+        return tuple(layer.restart(one, rows) for layer, one in zip(self.layers, state, strict=True))  # type: ignore[operator]
+
     def step(self, ids: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:
         """Make one step of generation: ids (batch,) -> logits (batch, vocab_size) of the next token, and the state."""
         features, state = self.hidden(ids.unsqueeze(1), state)

@@ -40,9 +40,8 @@ class Stepper:
     def _project_table(self) -> Tensor | None:
         cell, weights = self._cells[0]
         embedding = self._model.embedding
-        if type(cell).project is not Cell.project or len(embedding) * weights.weight_ih.numel() > _MOST_TABLE_WORK:
-            return None
-        return cell.project(embedding, weights)
+        small = len(embedding) * weights.weight_ih.numel() <= _MOST_TABLE_WORK
+        return cell.project(embedding, weights) if small else None
 
     def enter(self, state: ModelState) -> StepperState:
         """Turn a model's state into that of the steps."""

@@ -11,7 +11,10 @@ from torch.nn import functional as F
 from nlp_lstm.errors import ShapeError
 
 Memory = tuple[Tensor, Tensor]
-"""Keys and values of the last positions, each (blocks, batch, heads, positions, head_size)."""
+"""Keys and values of the last positions, each (blocks, heads, positions, batch, head_size).
+
+The batch stands where the states of recurrent layers have it, for those who take rows of a state.
+"""
 
 _HEAD_SIZE = 32
 
@@ -72,14 +75,18 @@ class TransformerDecoder(nn.Module):
         assert state is not None
         return torch.cat(outputs, dim=1), state
 
+    def restart(self, state: Memory, rows: Tensor) -> Memory:  # noqa: ARG002
+        """Give the state as it is: what it remembers ends by itself."""
+        return state
+
     def _read(self, x: Tensor, state: Memory | None) -> tuple[Tensor, Memory]:
         x = self.enter(x)
-        past = 0 if state is None else state[0].shape[3]
+        past = 0 if state is None else state[0].shape[2]
         rotation = rotary_angles(past + x.shape[1], _head_size(x.shape[-1]), x)
         visible = _visible(past, x.shape[1], self.context, x.device)
         memories = []
         for index, block in enumerate(self.blocks):
-            before = None if state is None else (state[0][index], state[1][index])
+            before = None if state is None else (state[0][index].movedim(2, 0), state[1][index].movedim(2, 0))
             x, memory = block(x, before, rotation, visible)
             memories.append(memory)
         kept = min(self.context - 1, past + x.shape[1])
@@ -87,7 +94,7 @@ class TransformerDecoder(nn.Module):
             torch.stack([tensor[:, :, tensor.shape[2] - kept :] for tensor in ones])
             for ones in zip(*memories, strict=True)
         )
-        return self.leave(self.norm(x)), (keys, values)
+        return self.leave(self.norm(x)), (keys.movedim(1, 3), values.movedim(1, 3))
 
 
 class TransformerBlock(nn.Module):

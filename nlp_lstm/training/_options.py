@@ -60,6 +60,7 @@ class TrainingOptions:
         checkpoint_steps: steps between checkpoints, besides the time; 0 is off.
         keep: how many checkpoints to keep, the newest ones.
         restarts: how often to go back to the newest checkpoint, at half the learning rate, where the loss is lost.
+        tensorboard: write the metrics for TensorBoard too, to the folder tensorboard in the run folder.
         deterministic: let torch use algorithms alone that give the same bits each time, where it has some.
         device: auto, cpu, cuda or mps.
         precision: auto, fp32 or bf16 (products in bf16, weights and sums in fp32).
@@ -91,6 +92,7 @@ class TrainingOptions:
     checkpoint_steps: int = 0
     keep: int = 2
     restarts: int = 0
+    tensorboard: bool = False
     deterministic: bool = False
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -30,6 +30,7 @@ from nlp_lstm.training._run_folder import (
     make_folder,
     unlock,
 )
+from nlp_lstm.training._tensorboard import TensorBoard, require_tensorboard
 
 
 class Described(Protocol):
@@ -55,8 +56,12 @@ class Run:
     def __init__(self, recipe: str, config: Any) -> None:
         self._called = recipe, config
         self._lock: int | None = None
+        self._tensorboard: TensorBoard | None = None
+        self._forgotten_after = 0
         self.recipe = Path(recipe).stem
         self.options: TrainingOptions = config.training
+        if self.options.tensorboard:
+            require_tensorboard()
         named = self.options.run
         self._taken_up = launched_again() and named is not None and (Path(named) / "config.json").exists()
         settings = asdict(config)
@@ -131,18 +136,32 @@ class Run:
 
     def close(self) -> None:
         """Let other trainings write to the folder."""
+        self._close_tensorboard()
         unlock(self._lock)
         self._lock = None
 
     def record(self, **values: float | int | str | None) -> None:
-        """Append one line to metrics.jsonl."""
+        """Append one line to metrics.jsonl, and the numbers to TensorBoard's folder where that is asked for."""
         if rank_here() > 0:
             return
+        if self.options.tensorboard:
+            self._tensorboard = self._tensorboard or TensorBoard(self.folder, self._forgotten_after)
+            self._tensorboard.record(values)
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({**values, "at": round(time.time(), 3)}) + "\n")
 
+    def _close_tensorboard(self) -> None:
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+            self._tensorboard = None
+
     def forget_after(self, step: int) -> None:
-        """Drop the lines of metrics.jsonl that a stopped run wrote after the checkpoint of `step`, or half wrote."""
+        """Drop the lines of metrics.jsonl that a stopped run wrote after the checkpoint of `step`, or half wrote.
+
+        TensorBoard hides what it has of them.
+        """
+        self._close_tensorboard()
+        self._forgotten_after = step
         path = self.folder / "metrics.jsonl"
         if path.exists():
             lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)

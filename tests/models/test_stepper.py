@@ -16,7 +16,9 @@ def _model(**options):
 
 
 @pytest.mark.parametrize("table", [True, False])
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "layer_norm_lstm", "mogrifier", "mingru", "slstm"])
+@pytest.mark.parametrize(
+    "cell", ["rnn", "lstm", "gru", "layer_norm_lstm", "mogrifier", "multiplicative", "mingru", "qrnn", "slstm"]
+)
 @pytest.mark.parametrize(
     "options", [{}, {"num_layers": 2, "tied": True}, {"output": "adaptive", "embedding_dropout": 0.5}]
 )

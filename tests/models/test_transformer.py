@@ -79,9 +79,17 @@ def test_pieces_of_any_length_make_the_whole_within_a_bounded_state(context, pie
     for piece in x.split(pieces, dim=1):
         output, state = decoder(piece, state)
         outputs.append(output)
-        assert state[0].shape[3] <= context - 1
+        assert state[0].shape[2] <= context - 1
     torch.testing.assert_close(torch.cat(outputs, dim=1), whole)
     torch.testing.assert_close(state, end)
+
+
+def test_the_batch_is_the_last_dimension_of_a_state_but_one():
+    decoder = _decoder()
+    x = torch.randn(3, 9, 5, dtype=torch.float64)
+    _, state = decoder(x[:, :4])
+    rows = tuple(tensor[..., 1:, :] for tensor in state)
+    torch.testing.assert_close(decoder(x[1:, 4:], rows)[0], decoder(x)[0][1:, 4:])
 
 
 def test_no_position_sees_what_follows():

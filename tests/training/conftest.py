@@ -17,7 +17,7 @@ import nlp_lstm as nl
 from nlp_lstm.data import TokenizedText
 from nlp_lstm.models import LanguageModel, LanguageModelOptions
 from nlp_lstm.tasks import write_json, write_weights
-from nlp_lstm.training import LanguageModelObjective, Run, start_run
+from nlp_lstm.training import FitResult, LanguageModelObjective, Run, fit, start_run
 
 CPU = {"device": "cpu", "precision": "fp32", "threads": 1, "warmup": 0.0, "schedule": "constant"}
 
@@ -161,3 +161,9 @@ def language_model(random_text: Callable[..., TokenizedText]) -> Callable[..., L
 def metrics() -> Callable[[Run], list[dict[str, Any]]]:
     """The lines of a run's metrics.jsonl."""
     return lambda run: [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture
+def train(saved_weights: Any) -> Callable[..., FitResult]:
+    """Fit an objective with a task that only saves weights."""
+    return lambda objective, run: fit(objective, saved_weights(objective.model, run), run)

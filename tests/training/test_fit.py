@@ -17,19 +17,13 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 from nlp_lstm.errors import Stopped, TrainingError
-from nlp_lstm.training import FitResult, LanguageModelObjective, Run, _state, _trainer, fit
+from nlp_lstm.training import LanguageModelObjective, Run, _state, _trainer, fit
 from nlp_lstm.training._interrupt import Interrupt
 
 NewRun = Callable[..., Run]
 Build = Callable[..., LanguageModelObjective]
 Metrics = Callable[[Run], list[dict[str, Any]]]
 Clock = Callable[[float], float]
-
-
-@pytest.fixture
-def train(saved_weights: Any) -> Callable[..., FitResult]:
-    """Fit an objective with a task that only saves weights."""
-    return lambda objective, run: fit(objective, saved_weights(objective.model, run), run)
 
 
 @pytest.fixture
@@ -69,9 +63,11 @@ def test_a_repetitive_text_is_learned_far_below_its_unigram_entropy(
 
 def gradients_of_two_batches(objective: LanguageModelObjective) -> tuple[dict[str, torch.Tensor], list[int]]:
     """The gradient of the sum of nats over both batches of a text, the state carried and cut; and their tokens."""
-    batches = [next(objective.batches(number))[1] for number in (0, 1)]
+    batches = [next(objective.batches(number)) for number in (0, 1)]
     state, counts = None, []
-    for batch in batches:
+    for begins, batch in batches:
+        if state is not None:
+            state = tuple(tuple(tensor * ~begins[:, None] for tensor in layer) for layer in state)
         logits, state = objective.model(batch.inputs, state)
         state = tuple(tuple(tensor.detach() for tensor in layer) for layer in state)
         F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="sum", ignore_index=-100).backward()

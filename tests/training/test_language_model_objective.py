@@ -57,8 +57,10 @@ def test_truncated_back_propagation_equals_the_chain_rule_by_hand(new_run: NewRu
     h, carry = np.zeros((3, 9)), None
     batches = list(islice(objective.batches(0), objective.batches_per_epoch))
     assert (batches[-1][1].targets == -100).any()
-    for batch in batches:
-        tokens = batch[1]
+    assert [begins.nonzero().flatten().tolist() for begins, _ in batches[:4]] == [[0, 1, 2], [1], [2], []]
+    for begins, tokens in batches:
+        h[begins.numpy()] = 0  # a row begins anew here
+        batch = begins, tokens
         expected, gradient, h = elman_loss_and_gradient(weights, tokens.inputs.numpy(), tokens.targets.numpy(), h)
         objective.model.zero_grad()
         loss, carry = objective.loss(batch, carry, 0.25)
@@ -77,11 +79,40 @@ def test_batches_go_round_the_text_and_start_anywhere(new_run: NewRun, language_
     stream = list(objective.stream)
     assert length == len(stream) == 9
     around = list(islice(objective.batches(0), 2 * length + 1))
-    assert [number for number, (begins, _) in enumerate(around) if begins] == [0, 9, 18]
+    assert [number for number, (begins, _) in enumerate(around) if begins.all()] == [0, 9, 18]
     assert all(torch.equal(batch.inputs, stream[number % 9].inputs) for number, (_, batch) in enumerate(around))
     later = list(islice(objective.batches(7), 4))
-    assert [begins for begins, _ in later] == [False, False, True, False]
-    assert all(torch.equal(one[1].targets, two[1].targets) for one, two in zip(later, around[7:11], strict=True))
+    for one, two in zip(later, around[7:11], strict=True):
+        assert torch.equal(one[0], two[0])
+        assert torch.equal(one[1].targets, two[1].targets)
+
+
+@pytest.mark.parametrize(("rows", "period"), [(1, 32), (3, 32), (40, 40)])
+def test_each_row_forgets_in_turn(
+    new_run: NewRun, language_model: Build, random_text: Callable[..., TokenizedText], rows: int, period: int
+) -> None:
+    objective = language_model(new_run(batch_size=rows), random_text(90 * 8 * rows + 1, 7))
+    begins = torch.stack([one for one, _ in islice(objective.batches(0), 90)])
+    assert begins[0].all()
+    for row in range(rows):
+        assert begins[1:, row].nonzero().flatten().add(1).tolist() == list(range(row or period, 90, period))
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "slstm", "transformer"])
+def test_a_row_that_begins_anew_reads_what_comes_as_if_nothing_had_been(
+    new_run: NewRun, language_model: Build, cell: str
+) -> None:
+    objective = language_model(new_run(batch_size=3), cell=cell)
+    (_, first), (_, second) = islice(objective.batches(0), 2)
+    model, rows = objective.model, torch.tensor([False, True, False])
+    _, before = model.hidden(first.inputs)
+    found, _ = model.hidden(second.inputs, model.restart(before, rows))
+    carried, _ = model.hidden(second.inputs, before)
+    anew, _ = model.hidden(second.inputs)
+    # A Transformer forgets by itself, after so many positions.
+    expected = carried if cell == "transformer" else torch.where(rows[:, None, None], anew, carried)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert not torch.allclose(carried[1], anew[1], atol=1e-3)
 
 
 def test_the_state_is_carried_within_the_text_and_reset_where_it_begins_anew(
@@ -92,6 +123,7 @@ def test_the_state_is_carried_within_the_text_and_reset_where_it_begins_anew(
     fresh, carry = objective.loss(first, None, 1.0)
     begun_with_a_carry, _ = objective.loss(first, carry, 1.0)
     assert begun_with_a_carry.item() == fresh.item()
+    assert second[0].tolist() == [False, True, False]
     assert objective.loss(second, carry, 1.0)[0].item() != objective.loss(second, None, 1.0)[0].item()
 
 

@@ -13,15 +13,10 @@ import pytest
 import torch
 
 from nlp_lstm.errors import RunFolderError, TrainingError
-from nlp_lstm.training import Run, _trainer, fit
+from nlp_lstm.training import Run, _trainer
 from nlp_lstm.training._command import code_state
 
 NewRun = Callable[..., Run]
-
-
-@pytest.fixture
-def train(saved_weights: Any) -> Callable[[Any, Run], Any]:
-    return lambda objective, run: fit(objective, saved_weights(objective.model, run), run)
 
 
 def steps(run: Run) -> list[int]:

@@ -46,15 +46,26 @@ def compiled(name: str, source: str) -> ModuleType | None:
     start at once build one library, and one that was damaged is built anew. Returns None where there is no compiler,
     where the build fails, and where NLP_LSTM_NO_COMPILER=1 is set: the caller then takes its way in pure torch.
     """
-    if os.environ.get(TURNED_OFF, "") not in ("", "0"):
-        return None
+    return None if _turned_off() else _attempt(name, source, build=True)
+
+
+def compiled_before(name: str, source: str) -> ModuleType | None:
+    """Return what `compiled` returns where it has been built before, here or by another process; build nothing."""
+    return None if _turned_off() else _attempt(name, source, build=False)
+
+
+def _turned_off() -> bool:
+    return os.environ.get(TURNED_OFF, "") not in ("", "0")
+
+
+def _attempt(name: str, source: str, build: bool) -> ModuleType | None:
     try:
-        return _load(name, source)
+        return _load(name, source, build)
     except (OSError, subprocess.SubprocessError):
         return None
 
 
-def _load(name: str, source: str) -> ModuleType | None:
+def _load(name: str, source: str, build: bool) -> ModuleType | None:
     compiler = _compiler()
     if compiler is None:
         return None
@@ -62,6 +73,8 @@ def _load(name: str, source: str) -> ModuleType | None:
     library, folder = f"nlp_lstm_{name}_{key}", _cache_folder()
     path = folder / f"{library}.so"
     if not _is_whole(path):
+        if not build:
+            return None
         folder.mkdir(parents=True, exist_ok=True)
         with _timed(), _locked(folder / f"{library}.lock"):
             if not _is_whole(path):  # another process may have built it meanwhile

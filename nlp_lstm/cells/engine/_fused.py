@@ -63,7 +63,8 @@ def run_step(
 ) -> tuple[Tensor, ...]:
     """Make one step without a gradient, as `cell.step` does: few rows in one call, where the cell is compiled already.
 
-    Compiles nothing: a step of generation does not wait for a compiler.
+    Compiles nothing, since a step of generation does not wait for a compiler; and a process that has run nothing by
+    compiled cells so far does not begin with it here, so that what it writes does not depend on what others have built.
     """
     rows = projected.shape[0]
     if rows <= _FEW and projected.dtype == torch.float32 and not torch.is_grad_enabled():
@@ -71,9 +72,13 @@ def run_step(
         native = found.native_step if found is not None else None
         if found is not None and native is not None and not torch.is_autocast_enabled("cpu"):
             tensors = [one for one in vars(weights).values() if one is not None]
-            if all(one.dtype == torch.float32 and one.device.type == "cpu" for one in (*tensors, *state)):
+            if all(_is_plain(one) for one in (*tensors, *state)):
                 return tuple(native.step(_named(found, projected, state, tensors), rows))
     return cell.step(projected, state, weights)
+
+
+def _is_plain(one: Tensor) -> bool:
+    return one.dtype == torch.float32 and one.device.type == "cpu" and one.is_contiguous()
 
 
 def _named(

@@ -11,7 +11,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from nlp_lstm.cells.engine._compiler import compiled
+from nlp_lstm.cells.engine._compiler import compiled, compiled_before
 from nlp_lstm.cells.engine._source import PieceSource, piece_source
 from nlp_lstm.cells.engine._stages import Buffer, Memory, Piece, Product, Stages, Step, shape
 
@@ -64,12 +64,13 @@ class NativeStages:
         self.programs: dict[tuple[bool, bool], tuple[int, list[Memory]]] = {}
         self.addresses: list[int] = []
 
-    def build(self, name: str) -> bool:
-        """Compile; False where that cannot be done."""
+    def build(self, name: str, wait: bool = True) -> bool:
+        """Compile; False where that cannot be done, or has not been done before where there is no time to `wait`."""
         loop = time_loop()
         header = Path(__file__).with_name("vectors.h").read_text(encoding="utf-8")
         text = "\n".join([header, *(source.text for source in self.sources.values()), ""])
-        module = compiled("".join(c if c.isalnum() else "_" for c in name), text) if loop is not None else None
+        get = compiled if wait else compiled_before
+        module = get("".join(c if c.isalnum() else "_" for c in name), text) if loop is not None else None
         if loop is None or module is None:
             return False
         library = next(path for path in torch.ops.loaded_libraries if Path(path).stem == module.name)

@@ -51,10 +51,16 @@ class Program:
 
     @property
     def native_step(self) -> NativeStages | None:
-        """The stages in C++ for fp32, if they have been built already."""
-        return self._native.get((False, False))
+        """The stages in C++ for fp32, if they have been built before, for whatever sizes."""
+        if (False, False) in self._native:
+            return self._native[False, False]
+        return self._loaded
 
-    def _built(self, half: bool, projected_half: bool) -> NativeStages | None:
+    @cached_property
+    def _loaded(self) -> NativeStages | None:
+        return self._built(False, False, wait=False)
+
+    def _built(self, half: bool, projected_half: bool, wait: bool = True) -> NativeStages | None:
         def is_half(buffer: Buffer) -> bool:
             if buffer.name in ("projected", "projected_gradient"):
                 return projected_half
@@ -64,7 +70,7 @@ class Program:
             stages = NativeStages(self.stages_half if half else self.stages, is_half)
         except Unsupported:
             return None
-        return stages if stages.build(self.name) else None
+        return stages if stages.build(self.name, wait) else None
 
     def matrices(self, weights: list[Tensor]) -> list[Tensor]:
         """Give the matrix of each product: a weight, or what the step makes of weights, with its gradient."""

@@ -24,7 +24,7 @@ SIZES = (3, 5)  # of input and state, in the tests of one case for each cell
 
 @pytest.fixture
 def without_compiler(monkeypatch):
-    monkeypatch.setattr(_native.NativeStages, "build", lambda self, name: False)
+    monkeypatch.setattr(_native.NativeStages, "build", lambda self, name, wait=True: False)
     monkeypatch.setattr(_native, "time_loop", lambda: None)
     monkeypatch.setattr(_fused, "time_loop", lambda: None)
     _program.program.cache_clear()
@@ -245,6 +245,25 @@ def test_a_step_of_a_compiled_cell_equals_its_equations(name, batch, hidden, mon
             monkeypatch.setattr(type(drawn.cell), "step", None)
         found = run_step(drawn.cell, projected, drawn.state, drawn.weights)
     assert_close(found, expected, 1e-5)
+
+
+@compiled_only
+@pytest.mark.parametrize("name", ["lstm", "peephole"])
+def test_what_was_compiled_serves_steps_of_other_sizes(name, monkeypatch):
+    small, large = draw(name, (2, 1, 3, 4)), draw(name, (2, 1, 3, 24))
+    with torch.inference_mode():
+        run_fused(small.cell, small.x, small.state, None, small.weights, False)
+        projected = large.cell.project(large.x[0], large.weights)
+        expected = large.cell.step(projected, large.state, large.weights)
+        monkeypatch.setattr(_native, "compiled", None)
+        _program.program.cache_clear()
+        with monkeypatch.context() as context:
+            context.setattr(type(large.cell), "step", lambda *_: "by its equations")
+            context.setattr(_native.NativeStages, "built", 0)
+            assert run_step(large.cell, projected, large.state, large.weights) == "by its equations"
+        assert_close(run_step(large.cell, projected, large.state, large.weights), expected, 1e-5)
+        found = _fused._program_for(large.cell, projected, large.state, large.weights)
+        assert isinstance(found.native_step, _native.NativeStages)
 
 
 def test_a_step_waits_for_no_compiler(without_compiler, monkeypatch):
