@@ -36,6 +36,13 @@ def new_parser(description: str, epilog: str | None = None) -> argparse.Argument
     return parser
 
 
+def fill_in(arguments: argparse.Namespace, defaults: Mapping[str, tuple[Any, Any]]) -> None:
+    """Give options that were left out (None) their defaults: the first of each pair, or the second with --smoke."""
+    for name, values in defaults.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, values[arguments.smoke])
+
+
 def machine(threads: int) -> dict[str, Any]:
     """Describe where this runs: processor model, cores that may be used, threads that are, and system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -132,6 +139,19 @@ def nlp_lstm_command(*arguments: object) -> list[str]:
 def run_command(*arguments: object) -> str:
     """Run `nlp-lstm ...` in a process of its own and return its stdout; a failure ends the benchmark."""
     done = subprocess.run(nlp_lstm_command(*arguments), stdout=subprocess.PIPE, encoding="utf-8", check=False)
-    if done.returncode:
-        raise SystemExit(f"nlp-lstm {' '.join(map(str, arguments))} failed with exit code {done.returncode}.")
+    _check(done.returncode, arguments)
     return done.stdout
+
+
+def peak_of_command(*arguments: object) -> int:
+    """Run `nlp-lstm ...` as `run_command` does, without its stdout; return its peak of resident memory in bytes."""
+    process = subprocess.Popen(nlp_lstm_command(*arguments), stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    _check(process.returncode, arguments)
+    return peak_memory(usage)
+
+
+def _check(code: int, arguments: Sequence[object]) -> None:
+    if code:
+        raise SystemExit(f"nlp-lstm {' '.join(map(str, arguments))} failed with exit code {code}.")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _common import format_table, generated_text, new_parser, print_result, run_command
+from _common import format_table, generated_text, new_parser, peak_of_command, print_result, run_command
 
 _EPILOG = """What stands after a lone -- goes to `nlp-lstm train` as it is, for example:
   {example}"""
@@ -35,7 +35,7 @@ def benchmark(
     seeds = arguments.seeds or ([0] if arguments.smoke else [0, 1, 2])
     with tempfile.TemporaryDirectory() as work:
         folder = Path(arguments.runs or work)
-        data = arguments.data or str(_smoke_data(Path(work)))
+        data = arguments.data or str(smoke_data(Path(work)))
         runs = []
         for config in arguments.config or [None]:
             budget = arguments.max_time or (None if config or arguments.smoke else max_time)
@@ -75,7 +75,8 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], list[str]]:
     return arguments[:place], arguments[place + 1 :]
 
 
-def _smoke_data(folder: Path) -> Path:
+def smoke_data(folder: Path) -> Path:
+    """Write the generated text that --smoke trains on."""
     path = folder / "generated.txt"
     path.write_text(generated_text(_SMOKE_CHARACTERS, seed=0), encoding="utf-8")
     return path
@@ -83,11 +84,12 @@ def _smoke_data(folder: Path) -> Path:
 
 def train_and_score(recipe: str, run: Path, seed: int, options: Sequence[str]) -> dict[str, Any]:
     """Train as a user does, then score the validation text in fp32 with the state carried; return the figures."""
-    run_command("train", recipe, "--run", run, "--seed", seed, *options)
+    peak = peak_of_command("train", recipe, "--run", run, "--seed", seed, *options)
     scores = json.loads(run_command("evaluate", run, "--split", "valid", "--json"))
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    return {"seed": seed, **_figures(scores, records), "precision": config["precision"], "threads": config["threads"]}
+    settings = {name: config[name] for name in ("precision", "threads")}
+    return {"seed": seed, **_figures(scores, records), "peak_memory_mb": peak / 1e6, **settings}
 
 
 def _figures(scores: dict[str, Any], records: list[dict[str, Any]]) -> dict[str, Any]:

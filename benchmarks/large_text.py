@@ -15,7 +15,6 @@ import os
 import random
 import re
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from _common import format_table, new_parser, nlp_lstm_command, parse_size, peak_memory, print_result
+from _common import format_table, new_parser, parse_size, peak_memory, peak_of_command, print_result
 
 import nlp_lstm as nl
 
@@ -92,14 +91,9 @@ def train(path: Path, run: Path, options: list[str]) -> tuple[float, int]:
     """Train for a few steps in a process of its own; return its peak of resident memory in MB, and its threads."""
     shares = held_out_options(path.stat().st_size)
     held_out = [f"--{name.replace('_', '-')}={share:.8f}" for name, share in shares.items()]
-    command = nlp_lstm_command("train", "char_lm", "--data", path, "--run", run, *held_out, *options)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)} failed with exit code {process.returncode}.")
+    peak = peak_of_command("train", "char_lm", "--data", path, "--run", run, *held_out, *options)
     threads: int = json.loads((run / "config.json").read_text(encoding="utf-8"))["threads"]
-    return peak_memory(usage) / 1e6, threads
+    return peak / 1e6, threads
 
 
 def measure(size: int, seed: int, options: list[str]) -> tuple[dict[str, Any], int]:

@@ -51,12 +51,14 @@ if TYPE_CHECKING:
     from nlp_lstm.tasks import LanguageModeling as LanguageModeling
     from nlp_lstm.tasks import Reading as Reading
     from nlp_lstm.tasks import Search as Search
+    from nlp_lstm.tasks import Summarization as Summarization
     from nlp_lstm.tasks import Translation as Translation
     from nlp_lstm.tasks import baselines as baselines
     from nlp_lstm.tasks import compare as compare
     from nlp_lstm.tasks import label_names as label_names
     from nlp_lstm.tasks import load as load
     from nlp_lstm.tasks import read_tokenizers as read_tokenizers
+    from nlp_lstm.tasks import shorten_sources as shorten_sources
     from nlp_lstm.tasks import train_tokenizers as train_tokenizers
     from nlp_lstm.tokenization import BytePairTokenizer as BytePairTokenizer
     from nlp_lstm.tokenization import ByteTokenizer as ByteTokenizer
@@ -87,9 +89,11 @@ _FOLDER_OF: dict[str, str] = {
     "label_names": "tasks",
     "compare": "tasks",
     "Search": "tasks",
+    "Summarization": "tasks",
     "Translation": "tasks",
     "load": "tasks",
     "read_tokenizers": "tasks",
+    "shorten_sources": "tasks",
     "train_tokenizers": "tasks",
     "run_recipe": "cli",
     "Classifier": "models",

@@ -16,6 +16,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from safetensors.numpy import load_file
+
+import nlp_lstm as nl
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 BENCHMARKS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
@@ -67,9 +70,10 @@ def check_training(result: dict[str, Any], figure: str) -> None:
         assert set(one) == {
             *("config", "seed", "nats_per_character", "confidence_interval", "perplexity", "word_perplexity"),
             *("unknown_rate", "tokens_per_second", "characters_per_second", "steps", "seconds", "tokens"),
-            *("signature", "precision"),
+            *("signature", "precision", "peak_memory_mb"),
         }
         assert one["steps"] == 5
+        assert one["peak_memory_mb"] > 50  # torch alone takes more
         assert one["tokens_per_second"] > 0
         low, high = one["confidence_interval"]
         assert low < one["nats_per_character"] < high
@@ -235,10 +239,82 @@ def check_cells(folder: Path) -> None:
     assert json.dumps(compared).count('"failures": []') == 1
 
 
+def check_zoo_on_text(folder: Path) -> None:
+    runs = folder / "runs"
+    options = ["--cells", "mingru", "transformer", "--seeds", "3", "--max-steps", "4", "--runs", str(runs)]
+    options += ["--hidden-size", "12", "--embedding-size", "6", "--", "--batch-size", "8"]
+    result = measure("zoo_on_text", *options, folder=folder)
+    assert own_fields(result) == {"seeds", "data", "budget", "options", "runs", "summary"}
+    assert (result["seeds"], result["data"]) == ([3], "generated")
+    assert result["budget"] == {"max_time": None, "max_steps": 4}
+    assert [one["cell"] for one in result["runs"]] == ["mingru", "transformer"]
+    for one, summary in zip(result["runs"], result["summary"], strict=True):
+        run = runs / f"zoo-{one['cell']}-seed3"
+        settings = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        assert (settings["seed"], settings["model"]["cell"]) == (3, one["cell"])
+        assert (settings["model"]["hidden_size"], settings["model"]["embedding_size"]) == (one["hidden_size"], 6)
+        weights = load_file(run / "model.safetensors")
+        assert one["parameters"] == sum(weight.size for weight in weights.values())
+        assert (one["steps"], one["tokens"]) == (4, 2000)
+        assert one["bits_per_character"] == pytest.approx(math.log2(one["perplexity"]), rel=1e-5)
+        low, high = one["confidence_interval"]
+        assert low < one["bits_per_character"] < high
+        assert summary["bits_per_character"] == {"mean": one["bits_per_character"], "deviation": None}
+        assert summary["peak_memory_mb"] == one["peak_memory_mb"] > 50
+    # An LSTM of 12 units has 19 parameters a character and 960 more, a minGRU of n units 7 a character and 14 n more.
+    vocab_size = settings["model"]["vocab_size"]
+    sizes = [one["hidden_size"] for one in result["runs"]]
+    assert sizes == [round((12 * vocab_size + 960) / (vocab_size + 14)), 12]
+
+
+def check_gradient_flow(folder: Path) -> None:
+    picture, run_folder = folder / "flow.png", folder / "run"
+    options = ["--recurrent-initialization", "orthogonal", "--forget-bias", "6", "--hidden-size", "9"]
+    options += ["--plot", str(picture)]
+    result = measure("gradient_flow", "--cells", "rnn", "lstm", "--seed", "3", *options, folder=folder)
+    assert own_fields(result) == {"seed", "steps", "texts", "positions", "data", "models"}
+    assert [result[name] for name in ("seed", "steps", "texts", "positions", "data")] == [3, 8, 2, 4, "generated"]
+    rnn, lstm = result["models"]
+    for one, cell in ((rnn, "rnn"), (lstm, "lstm")):
+        assert (one["name"], one["cell"], one["run"], one["hidden_size"]) == (cell, cell, None, 9)
+        assert len(one["norm"]) == len(one["deviation"]) == 9
+        assert one["factor_per_step"] == pytest.approx((one["norm"][8] / one["norm"][1]) ** (1 / 7))
+    assert rnn["factor_per_step"] < 0.8 < lstm["factor_per_step"]  # its forget gates stand at 0.998
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    tokenizer = nl.train_tokenizer("character", ["some words, and then more of them\n"])
+    model = nl.LanguageModel(tokenizer.vocab_size, nl.LanguageModelOptions(cell="gru", embedding_size=4, hidden_size=6))
+    nl.LanguageModeling(model, tokenizer).save(run_folder)
+    options = ["--run", str(run_folder), "--steps", "3", "--texts", "1", "--positions", "2"]
+    (one,) = measure("gradient_flow", *options, folder=folder)["models"]
+    assert (len(one["norm"]), one["deviation"]) == (4, None)
+    assert (one["name"], one["cell"], one["run"], one["hidden_size"]) == (str(run_folder), "gru", str(run_folder), 6)
+    assert one["parameters"] == sum(parameter.numel() for parameter in model.parameters())
+
+
+def check_fuzz(folder: Path) -> None:
+    result = measure("fuzz", "--seed", "4", "--seconds", "100", "--inputs", "70", folder=folder)
+    assert own_fields(result) == {"seed", "inputs", "limits", "readers", "failures"}
+    assert (result["seed"], result["inputs"], result["failures"]) == (4, 70, [])
+    assert result["limits"] == {"seconds": 100, "memory": 10**9}
+    readers = result["readers"]
+    assert sum(one["inputs"] for one in readers) == 70
+    assert len(readers) > 25
+    for one in readers:
+        assert one["accepted"] + one["refused"] == one["inputs"]
+        assert one["traceback"] == one["hang"] == one["memory"] == one["crash"] == 0
+        assert 0 <= one["peak_mb"] < 1000
+    assert sum(one["refused"] for one in readers) > 10
+    again = run("fuzz", "--seed", "4", "--repeat", "3", folder=folder)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.startswith(f"input 3, {readers[3]['reader']}: ")
+
+
 CHECKS: dict[str, Callable[[Path], None]] = {
     "cells": check_cells,
     "char_lm": check_char_lm,
+    "fuzz": check_fuzz,
     "generation": check_generation,
+    "gradient_flow": check_gradient_flow,
     "kill_resume": check_kill_resume,
     "large_text": check_large_text,
     "two_processes": check_two_processes,
@@ -246,6 +322,7 @@ CHECKS: dict[str, Callable[[Path], None]] = {
     "translation": check_translation,
     "word_lm": check_word_lm,
     "word_lm_speed": check_word_lm_speed,
+    "zoo_on_text": check_zoo_on_text,
 }
 
 
@@ -272,10 +349,16 @@ def test_help_says_what_it_is_and_takes(name: str, tmp_path: Path) -> None:
     ("call", "message"),
     [
         (["char_lm"], "--data is missing"),
+        (["fuzz", "--inputs", "0"], "--inputs 0 and --seconds 5.0 must be above 0"),
         (["generation", "--length", "10"], "--length 10 must be at least 4000"),
+        (["gradient_flow", "--steps", "1"], "--steps 1 must be at least 2"),
+        (["gradient_flow", "--plot", "flow.txt"], "--plot flow.txt must end in .png, .svg or .pdf"),
+        (["gradient_flow", "--steps", "90000"], "--data pydoc has "),
+        (["gradient_flow", "--smoke", "--run", "no-such-run"], "no-such-run"),
         (["large_text", "--size", "much"], "'much' is no size"),
         (["translation", "--smoke", "--parts", "decoding"], "decoding needs a run"),
         (["word_lm", "--sed", "1"], "unrecognized arguments"),
+        (["zoo_on_text", "--max-time", "5s", "--max-steps", "5"], "not allowed with argument --max-time"),
     ],
 )
 def test_a_wrong_call_is_refused(call: list[str], message: str, tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ COMMANDS = {
         "_generate", "generate RUN [options]", "continue text; without --prompt a conversation or a pipe"
     ),
     "classify": Command("_classify", "classify RUN [options] < lines", "label texts, with probabilities and reasons"),
-    "translate": Command("_translate", "translate RUN [options] < lines", "translate lines, or what is typed"),
+    "translate": Command("_translate", "translate RUN [options] < lines", "translate or summarize lines, or entries"),
     "evaluate": Command("_evaluate", "evaluate RUN [options]", "score a run on held-out text"),
     "compare": Command("_compare", "compare RUN_A RUN_B [options]", "test whether one run is better than another"),
     "plot": Command("_plot", "plot RUN... [options]", "draw the curves of training, as text or as a picture"),

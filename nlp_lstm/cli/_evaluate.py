@@ -1,4 +1,4 @@
-"""`nlp-lstm evaluate`: the scores of a run on held-out text, or of translations that any system made."""
+"""`nlp-lstm evaluate`: the scores of a run on held-out text, or of translations or summaries of any system."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from nlp_lstm.cli._terminal import note, write
 from nlp_lstm.errors import DataError, UsageError
 
 _DESCRIPTION = """Score a run on held-out text, by default the test split of the data it was trained on.
-With --hypotheses and --references instead of RUN: score the translations of any system, line by line."""
+With --hypotheses and --references instead of RUN: score the translations of any system, line by line, or its summaries
+with --rouge."""
 
 
 def run(arguments: list[str]) -> int:
@@ -42,7 +43,7 @@ def _parser() -> jsonargparse.ArgumentParser:
     parser.add_argument(
         "--plot", type=str, metavar="FOLDER", help="draw a classifier's confusion matrix and reliability"
     )
-    parser.add_argument("--hypotheses", type=str, metavar="FILE", help="translations to score, one a line; - is stdin")
+    parser.add_argument("--hypotheses", type=str, metavar="FILE", help="outputs to score, one a line; - is stdin")
     parser.add_argument("--references", type=str, metavar="FILE", help="what they should be, the same lines")
     parser.add_argument(
         "--training-text",
@@ -50,6 +51,7 @@ def _parser() -> jsonargparse.ArgumentParser:
         metavar="FILE",
         help="target side of the training text, to score words by frequency",
     )
+    parser.add_argument("--rouge", action="store_true", help="the outputs are summaries: ROUGE with BLEU and chrF")
     parser.add_argument("--json", action="store_true", help="print one JSON object in one line")
     return parser
 
@@ -61,6 +63,8 @@ def _check(options: dict[str, Any]) -> None:
         named = [f"--{name.replace('_', '-')}" for name, file in files.items() if file is not None]
         if named:
             raise UsageError(f"{', '.join(named)} takes the place of RUN. Give a run or two files, not both.")
+        if options["rouge"]:
+            raise UsageError("--rouge is for two files; a run of `summarization` is scored by it anyway. Leave it out.")
         data_flags_given(options)
         return
     if files["hypotheses"] is None and files["references"] is None:
@@ -107,9 +111,11 @@ def _scores_of_files(options: dict[str, Any]) -> Any:
     if not references:
         raise DataError(f"{options['hypotheses']} and {options['references']} are empty: there is nothing to score.")
     training_text = options["training_text"]
-    from nlp_lstm.evaluation import translation_scores
+    from nlp_lstm.evaluation import require_rouge, summary_scores, translation_scores
 
-    return translation_scores(
+    if options["rouge"]:
+        require_rouge()
+    return (summary_scores if options["rouge"] else translation_scores)(
         hypotheses,
         references,
         training_text=None if training_text is None else _lines(training_text, "--training-text"),

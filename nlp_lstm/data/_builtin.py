@@ -45,12 +45,36 @@ def load_reviews() -> tuple[Mapping[str, tuple[Sequence[str], Sequence[str]]], s
     return reviews(), "reviews, composed by a grammar (synthetic)"
 
 
-def load_phrases(source: str, target: str) -> tuple[Mapping[str, Sequence[tuple[str, str]]], str]:
-    """Return the pairs of each split of phrases in two locales, and a line that describes them."""
+_Pairs = tuple[Mapping[str, Sequence[tuple[str, str]]], str]
+
+
+def load_phrases(source: str | None, target: str | None) -> _Pairs:
+    """Return the pairs of each split of phrases in two locales (de and en), and a line that describes them."""
     from nlp_lstm.data._phrases import phrases
 
+    source, target = source or "de", target or "en"
     return phrases(source, target), f"phrases {source}-{target}, composed from locale data (synthetic)"
 
 
 BUILT_IN_LABELLED = {"reviews": load_reviews}
-BUILT_IN_PAIRS = {"phrases": load_phrases}
+
+
+def load_reports(source: str | None, target: str | None) -> _Pairs:
+    """Return the reports of each split with their summaries, and a line that describes them.
+
+    Raises:
+        DataError: A side is named, and there is nothing to choose.
+    """
+    from nlp_lstm.data._reports import reports
+
+    if source is not None or target is not None:
+        raise DataError(
+            "The built-in `reports` are turned into their summaries, in English. Leave out --source and --target."
+        )
+    return reports(), "reports with summaries, composed by a grammar (synthetic)"
+
+
+BUILT_IN_PAIRS: dict[str, Callable[[str | None, str | None], _Pairs]] = {
+    "phrases": load_phrases,
+    "reports": load_reports,
+}

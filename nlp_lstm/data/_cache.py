@@ -55,7 +55,7 @@ class TokenCache:
             if path.stat().st_size != tokens * self.dtype.itemsize:
                 return None
             return np.memmap(path, self.dtype, mode="r", shape=(tokens,)), unknown
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
             return None
 
     def write(self, arrays: Iterable[Ids], unk_id: int) -> tuple[Ids, int]:

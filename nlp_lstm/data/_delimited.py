@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from nlp_lstm.data._columns import asked_column
+from nlp_lstm.data._columns import asked_column, listed
 from nlp_lstm.data._plain import read_lines
 from nlp_lstm.errors import DataError
 
@@ -84,6 +84,6 @@ def named_rows(path: Path, lines: Iterator[Cells], header: Sequence[str], fields
         if len(row) != len(header):
             raise DataError(
                 f"{path}, line {number:,} has {len(row)} columns, but the first line has {len(header)}: "
-                f"{', '.join(header)}. Mend the line; a field that holds the separator needs quotes around it."
+                f"{listed(header)}. Mend the line; a field that holds the separator needs quotes around it."
             )
         yield number, [row[place] for place in places]

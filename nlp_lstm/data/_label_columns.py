@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from nlp_lstm.data._columns import TEXT_COLUMNS, asked_column, choose_column, usual_column
+from nlp_lstm.data._columns import TEXT_COLUMNS, asked_column, choose_column, listed, usual_column
 from nlp_lstm.data._options import LabelledOptions
 from nlp_lstm.data._records import RECORD_FORMATS, briefly
 from nlp_lstm.data._tables import (
@@ -132,7 +132,7 @@ def _label_column(table: Table, options: LabelledOptions) -> str:
         if len(candidates) == 1:
             return candidates[0]
     raise DataError(
-        f"It is not clear which column of {table.name} holds the label. Its columns: {', '.join(table.columns)}. Name "
+        f"It is not clear which column of {table.name} holds the label. Its columns: {listed(table.columns)}. Name "
         "it with --label-field."
     )
 

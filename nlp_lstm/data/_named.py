@@ -49,7 +49,7 @@ def find_data(data: str, content: Content) -> Named:
         if data not in _BUILT_IN_OF[content]:
             raise _other_content(data, content)
         return Named("built-in")
-    path = Path(data).expanduser()
+    path = _path_of(data)
     if _is_local(path):
         if path.is_dir():
             return Named("folder", paths=(path,))
@@ -72,10 +72,21 @@ def find_data(data: str, content: Content) -> Named:
 
 def lasting_name(data: str) -> str:
     """Give the name under which the same data is found from any folder: a path becomes an absolute one."""
-    path = Path(data).expanduser()
+    path = _path_of(data)
     if _is_built_in(data) or not (_is_local(path) or _is_pattern(data)):
         return data
     return str(path.resolve())
+
+
+def _path_of(data: str) -> Path:
+    if "\0" in data:
+        raise DataError(f"--data {data!r} has a NUL character, which no name of a file has. Check where it comes from.")
+    try:
+        return Path(data).expanduser()
+    except RuntimeError:  # ~name
+        raise DataError(
+            f"--data {data!r} names the home of a user whom there is not here. Write the path out."
+        ) from None
 
 
 def _is_built_in(data: str) -> bool:

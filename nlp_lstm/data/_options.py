@@ -94,9 +94,9 @@ class PairOptions(DataOptions):
     The filters are for training data alone: what is dropped is told, and validation and test data stay whole.
 
     Attributes:
-        data: A built-in name (`phrases`); a folder of parallel files whose names say the split and end in the
-            language (`train.en`, `train.de.gz`); a file with two columns (`.csv .tsv .jsonl .parquet`, or `.txt` with
-            a tab between them), or a pattern such as `shards/*.jsonl.gz`; or a hub id (`owner/name` or
+        data: A built-in name (`phrases`, `reports`); a folder of parallel files whose names say the split and end in
+            the language (`train.en`, `train.de.gz`); a file with two columns (`.csv .tsv .jsonl .parquet`, or `.txt`
+            with a tab between them), or a pattern such as `shards/*.jsonl.gz`; or a hub id (`owner/name` or
             `owner/name:configuration`).
         text_field: Not used for pairs: name both columns with --source and --target.
         source: The language to translate from, as file names or a `translation` column have it, or the name of a

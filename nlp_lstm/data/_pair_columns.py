@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from nlp_lstm.data._columns import listed
 from nlp_lstm.data._options import PairOptions
 from nlp_lstm.data._pair_filters import Pair
 from nlp_lstm.data._records import RECORD_FORMATS
@@ -116,7 +117,7 @@ def _languages(table: Table) -> list[str]:
 
 def _choose(where: str, sort: str, there: list[str], candidates: list[str], options: PairOptions) -> tuple[str, str]:
     """Return the two that were asked for; where one or none was, the others come in the order they stand in."""
-    names = f"{'No line names its columns, so they are' if _numbered(there) else 'It has'}: {', '.join(there)}"
+    names = f"{'No line names its columns, so they are' if _numbered(there) else 'It has'}: {listed(there)}"
     for name in (options.source, options.target):
         if name is not None and name not in there:
             raise DataError(f"{where} has no {sort} {name!r}. {names}. Name two of them with --source and --target.")

@@ -57,8 +57,7 @@ def load_pairs(options: PairOptions) -> PairData:
     named = find_data(options.data, "pairs of texts")
     notes: list[str] = []
     if named.kind == "built-in":
-        source, target = options.source or "de", options.target or "en"
-        splits, description = BUILT_IN_PAIRS[options.data](source, target)
+        splits, description = BUILT_IN_PAIRS[options.data](options.source, options.target)
         found = {
             split: [Pair(*pair, f"{options.data}, {split} {n:,}") for n, pair in enumerate(pairs, 1)]
             for split, pairs in splits.items()

@@ -16,6 +16,7 @@ from nlp_lstm.errors import DataError
 
 CHUNK_BYTES = 1 << 20
 PIECE_CHARACTERS = 1 << 20
+LONGEST_LINE = 16 << 20  # characters; a line, unlike a text, has to be in memory as a whole
 
 # Only looked at when a file turned out not to be text, so a text that happens to start like this is no victim.
 _MAGIC = {
@@ -34,16 +35,28 @@ _MAGIC = {
 
 
 def read_lines(path: Path) -> Iterator[str]:
-    """Yield the lines of a text file with their ends; only "\\n" ends a line, since records may hold the others."""
+    """Yield the lines of a text file with their ends; only "\\n" ends a line, since records may hold the others.
+
+    Raises:
+        DataError: The bytes are not text, or a line is too long.
+    """
     unfinished: list[str] = []
+    number, length = 1, 0
     for chunk in read_characters(path):
         *lines, rest = chunk.split("\n")
         for line in lines:
             unfinished.append(line + "\n")
             yield "".join(unfinished)
-            unfinished = []
+            unfinished, length = [], 0
+        number += len(lines)
         if rest:
             unfinished.append(rest)
+            length += len(rest)
+        if length > LONGEST_LINE:
+            raise DataError(
+                f"{path}, line {number:,} has more than {LONGEST_LINE:,} characters: write each record on a line of "
+                "its own, or give the text as plain text."
+            )
     if unfinished:
         yield "".join(unfinished)
 

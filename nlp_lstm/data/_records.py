@@ -7,12 +7,14 @@ the columns asked for, with the line or row they stand in.
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlp_lstm.data._columns import asked_column, listed
-from nlp_lstm.data._delimited import Cells, Row, named_rows, quoted_cells, tab_cells
+from nlp_lstm.data._delimited import Cells, Row, literal_cells, named_rows, quoted_cells, tab_cells
 from nlp_lstm.data._plain import read_lines, unreadable
 from nlp_lstm.errors import DataError
 
@@ -35,7 +37,7 @@ class RecordFormat(NamedTuple):
 
 def briefly(value: object) -> str:
     """Show a value in a message."""
-    return "nothing" if value is None else repr(value)[:40]
+    return "nothing" if value is None else reprlib.repr(value)
 
 
 def _jsonl_objects(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
@@ -88,28 +90,35 @@ def _table_format(cells: Callable[[Path], Iterator[Cells]]) -> RecordFormat:
     return RecordFormat("line", columns, rows, cells)
 
 
-def _open_parquet(path: Path) -> Any:
-    import pyarrow  # type: ignore[import-untyped]
+def _first_line(error: Exception) -> str:
+    line = str(error).strip().partition("\n")[0][:200]
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[Any]:
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
 
     try:
-        return ParquetFile(path, memory_map=True)
-    except pyarrow.ArrowInvalid as error:
-        raise DataError(f"{path} is not a parquet file, or is damaged ({error}): fetch or write it again.") from None
-    except OSError as error:
+        with ParquetFile(path, memory_map=True) as file:
+            yield file
+    except DataError:
+        raise
+    except (FileNotFoundError, PermissionError) as error:
         raise unreadable(path, error) from None
+    except Exception as error:  # a damaged file makes the library raise whatever its reader happens to meet
+        reason = _first_line(error)
+        raise DataError(f"{path} is not a parquet file, or is damaged ({reason}): fetch or write it again.") from None
 
 
 def _parquet_columns(path: Path) -> dict[str, bool]:
-    with _open_parquet(path) as file:
+    with _parquet(path) as file:
         return {field.name: str(field.type) in {"string", "large_string", "string_view"} for field in file.schema_arrow}
 
 
 def _parquet_rows(path: Path, fields: Mapping[str, str]) -> Iterator[Row]:
-    import pyarrow
-
     number = 0
-    with _open_parquet(path) as file:
+    with _parquet(path) as file:
         there = file.schema_arrow.names
         wanted = [asked_column(str(path), there, name, flag) for name, flag in fields.items()]
         try:
@@ -118,8 +127,9 @@ def _parquet_rows(path: Path, fields: Mapping[str, str]) -> Iterator[Row]:
                 for values in zip(*columns, strict=True):
                     number += 1
                     yield number, values
-        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{path} is damaged after row {number:,} ({error}): fetch or write it again.") from None
+        except Exception as error:
+            reason = _first_line(error)
+            raise DataError(f"{path} is damaged after row {number:,} ({reason}): fetch or write it again.") from None
 
 
 RECORD_FORMATS: dict[str, RecordFormat] = {
@@ -129,3 +139,4 @@ RECORD_FORMATS: dict[str, RecordFormat] = {
     ".tsv": _table_format(tab_cells),
     ".parquet": RecordFormat("row", _parquet_columns, _parquet_rows),
 }
+TABBED_TEXT = _table_format(literal_cells)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from nlp_lstm.data._columns import choose_column
 from nlp_lstm.data._delimited import Cells, Row, literal_cells, named_rows
-from nlp_lstm.data._records import RECORD_FORMATS, briefly
+from nlp_lstm.data._records import RECORD_FORMATS, TABBED_TEXT, briefly
 from nlp_lstm.data._source import TextSource
 from nlp_lstm.errors import DataError
 
@@ -49,12 +49,12 @@ def kind_of(path: Path) -> str:
 
 
 def file_table(path: Path) -> Table:
-    """Return a file of records as a table; its columns have the names that stand in the file.
+    """Return a file of records, or of text with tabs, as a table; its columns have the names that stand in the file.
 
     Raises:
         DataError: The file cannot be read.
     """
-    form = RECORD_FORMATS[kind_of(path)]
+    form = RECORD_FORMATS.get(kind_of(path), TABBED_TEXT)
     return Table(str(path), form.place, form.columns(path), lambda fields: form.rows(path, fields), path=path)
 
 

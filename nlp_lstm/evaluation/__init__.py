@@ -18,7 +18,7 @@ from nlp_lstm.evaluation._comparison import (
 from nlp_lstm.evaluation._confusion import ClassScore
 from nlp_lstm.evaluation._language_model import LanguageModelScores, language_model_scores
 from nlp_lstm.evaluation._pictures import confusion_figure, reliability_figure, require_matplotlib, save_pictures
-from nlp_lstm.evaluation._rouge import SummaryScores, rouge_scores
+from nlp_lstm.evaluation._rouge import require_rouge, rouge_scores
 from nlp_lstm.evaluation._sacrebleu import CorpusStatistics, corpus_statistics
 from nlp_lstm.evaluation._score import Score, signature
 from nlp_lstm.evaluation._significance import (
@@ -29,6 +29,7 @@ from nlp_lstm.evaluation._significance import (
     paired_bootstrap,
     wilson_interval,
 )
+from nlp_lstm.evaluation._summary import SummaryScores, summary_scores
 from nlp_lstm.evaluation._translation import LengthBucket, ScoredSentence, TranslationScores, translation_scores
 from nlp_lstm.evaluation._word_frequency import FrequencyBucket
 
@@ -66,9 +67,11 @@ __all__ = [
     "percentile_interval",
     "reliability_figure",
     "require_matplotlib",
+    "require_rouge",
     "rouge_scores",
     "save_pictures",
     "signature",
+    "summary_scores",
     "translation_scores",
     "wilson_interval",
 ]

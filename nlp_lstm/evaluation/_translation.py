@@ -47,12 +47,12 @@ class TranslationScores:
     """What `translation_scores` found.
 
     Attributes:
-        scores: `bleu`, `chrf` and `ter` (0 to 100) and `exact_match` (0 to 1), each with its own signature.
+        scores: `bleu`, `chrf`, `ter` (0 to 100) and, last, `exact_match` (0 to 1), each with its own signature.
         n: How many sentences were scored.
         by_length: A bucket for each range of lengths that occurs.
         by_frequency: A bucket for each range of training frequencies; empty where no training text was given.
         worst: Sentences with the lowest chrF, the worst first; likewise `best`, the best first.
-        signature: The signatures of the three metrics, with "; " between them.
+        signature: The signatures of all but the last score, with "; " between them.
     """
 
     scores: tuple[Score, ...]
@@ -69,7 +69,7 @@ class TranslationScores:
 
     def text(self) -> str:
         """Return the lines for a terminal: a score each, and the signatures as sacrebleu writes them."""
-        signatures = [f"signature {score.signature}" for score in self.scores[: len(METRICS)]]
+        signatures = [f"signature {score.signature}" for score in self.scores[:-1]]
         return "\n".join([*(score.brief() for score in self.scores), *signatures])
 
     def details(self) -> str:
@@ -98,6 +98,7 @@ def translation_scores(
     *,
     sources: Sequence[str] | None = None,
     training_text: Iterable[str] | None = None,
+    ter: bool = True,
     resamples: int = 1000,
     seed: int = 12345,
 ) -> TranslationScores:
@@ -107,7 +108,8 @@ def translation_scores(
     what the sacrebleu command prints. `exact_match` is the share of hypotheses that equal their reference but for
     white space at the end, with Wilson's interval. The other 95 % intervals are percentiles over resampled sentences
     (Koehn 2004). `sources` are shown beside the worst and best sentences; with `training_text`, the target sentences
-    of the training set, words are scored by how often it has them.
+    of the training set, words are scored by how often it has them. `ter=False` leaves out TER, which takes long for
+    texts of many words.
 
     Raises:
         DataError: there is no sentence, or not as many hypotheses (or sources) as references.
@@ -121,7 +123,7 @@ def translation_scores(
     hypotheses = [hypothesis.rstrip() for hypothesis in hypotheses]
     references = [reference.rstrip() for reference in references]
     n = len(references)
-    metrics = {name: corpus_statistics(name, hypotheses, references) for name in METRICS}
+    metrics = {name: corpus_statistics(name, hypotheses, references) for name in METRICS if ter or name != "ter"}
     scores = [metric.score(resamples=resamples, seed=seed) for metric in metrics.values()]
     exact = numpy.array([h == r for h, r in zip(hypotheses, references, strict=True)])
     matches = int(exact.sum())
@@ -148,7 +150,7 @@ def translation_scores(
         () if training_text is None else words_by_frequency(hypotheses, references, training_text),
         examples(numpy.argsort(by_sentence, kind="stable")[:_EXAMPLES].tolist()),
         examples(numpy.argsort(-by_sentence, kind="stable")[:_EXAMPLES].tolist()),
-        "; ".join(score.signature for score in scores[: len(METRICS)]),
+        "; ".join(score.signature for score in scores[:-1]),
     )
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nlp_lstm.models._encoder_decoder import EncoderDecoder, PairBatch
     from nlp_lstm.models._encoder_decoder_decoder import DecoderState
     from nlp_lstm.models._encoder_decoder_encoder import Memory
+    from nlp_lstm.models._gradient_flow import gradient_flow
     from nlp_lstm.models._initialization import initialize_recurrent
     from nlp_lstm.models._language_model import LanguageModel, ModelState, detach
     from nlp_lstm.models._output import AdaptiveOutput, FullOutput, SampledOutput
@@ -58,6 +59,7 @@ __all__ = [
     "detach",
     "embed",
     "fit_weight",
+    "gradient_flow",
     "has_fast_bf16",
     "initialize_recurrent",
     "label_losses",
@@ -103,6 +105,7 @@ __getattr__ = lazy_names(
         "detach": "_language_model",
         "embed": "_dropout",
         "fit_weight": "_cache",
+        "gradient_flow": "_gradient_flow",
         "has_fast_bf16": "_device",
         "initialize_recurrent": "_initialization",
         "token_losses": "_cross_entropy",

@@ -7,9 +7,10 @@ from nlp_lstm.tasks._classification_reading import Reading, pad
 from nlp_lstm.tasks._compare import compare
 from nlp_lstm.tasks._conversation import Continuation, Conversation
 from nlp_lstm.tasks._explanation import METHODS, Explanation
-from nlp_lstm.tasks._folder import write_json, write_text, write_weights
+from nlp_lstm.tasks._folder import read_json, write_json, write_text, write_weights
 from nlp_lstm.tasks._language_modeling import LanguageModeling
 from nlp_lstm.tasks._load import load
+from nlp_lstm.tasks._summarization import Summarization, shorten_sources
 from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translated import Translated
 from nlp_lstm.tasks._translation import Translation
@@ -26,6 +27,7 @@ __all__ = [
     "LanguageModeling",
     "Reading",
     "Search",
+    "Summarization",
     "Task",
     "TokenizedPairs",
     "Translated",
@@ -36,7 +38,9 @@ __all__ = [
     "label_names",
     "load",
     "pad",
+    "read_json",
     "read_tokenizers",
+    "shorten_sources",
     "train_tokenizers",
     "write_json",
     "write_text",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,32 +14,45 @@ from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import Classifier, ClassifierOptions
 from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_reading import Reading
-from nlp_lstm.tasks._folder import MOST_LAYERS, read_model, read_tokenizer
+from nlp_lstm.tasks._folder import read_tokenizer
+from nlp_lstm.tasks._settings import build_options
+from nlp_lstm.tasks._weights import count_tensors, read_model, require_layers
 
 
 def load_classification(path: Path, config: dict[str, Any], device: torch.device) -> Classification:
     """Build the classifier that config.json describes and read its weights; raises RunFolderError where they differ."""
     tokenizer = read_tokenizer(path)
+    tensors = count_tensors(path)
     settings = dict(config["model"])
     try:
-        vocab_size, labels, temperature = (
-            settings.pop("vocab_size"),
-            settings.pop("labels"),
-            settings.pop("temperature"),
+        vocab_size, labels, temperature, ends = (
+            _taken(settings, name) for name in ("vocab_size", "labels", "temperature", "sentence_ends")
         )
-        sentence_ends = settings.pop("sentence_ends")
-        reading = Reading(**{field.name: settings.pop(field.name) for field in fields(Reading)})
-        _check(vocab_size == tokenizer.vocab_size, f"vocab_size {vocab_size!r} for {tokenizer.vocab_size}")
+        reading = build_options(Reading, {field.name: _taken(settings, field.name) for field in fields(Reading)})
+        _check(vocab_size == tokenizer.vocab_size, f"vocab_size {reprlib.repr(vocab_size)} for {tokenizer.vocab_size}")
         _check(isinstance(labels, list) and all(isinstance(one, str) for one in labels), "labels must be names")
-        _check(len(set(labels)) == len(labels), "a label stands there twice")
-        _check(isinstance(temperature, float) and 0 < temperature < math.inf, f"temperature {temperature!r}")
-        _check(settings.get("num_layers") in range(1, MOST_LAYERS + 1), f"num_layers {settings.get('num_layers')!r}")
+        _check(0 < len(labels) == len(set(labels)), "a label stands there twice, or there is none")
+        _check(isinstance(temperature, float), f"temperature {reprlib.repr(temperature)}")
+        _check(0 < temperature < math.inf, f"temperature {temperature}")
+        _check(_are_ids(ends, tokenizer.vocab_size), f"sentence_ends {reprlib.repr(ends)} must be ids of tokens")
+        options = build_options(ClassifierOptions, settings)
+        require_layers(tensors, {"num_layers": options.num_layers})
         with torch.device("meta"):
-            model = Classifier(vocab_size, len(labels), ClassifierOptions(**settings), sentence_ends)
-    except (NlpLstmError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            model = Classifier(vocab_size, len(labels), options, ends)
+    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no classifier: {error}. Train again.") from None
     model = read_model(path, model).to(device).eval()
     return Classification(model, tokenizer, labels, config, reading=reading, temperature=temperature)
+
+
+def _taken(settings: dict[str, Any], name: str) -> Any:
+    if name not in settings:
+        raise ValueError(f"{name} is missing")
+    return settings.pop(name)
+
+
+def _are_ids(value: object, vocab_size: int) -> bool:
+    return isinstance(value, list) and all(type(one) is int and 0 <= one < vocab_size for one in value)
 
 
 def _check(holds: bool, fault: str) -> None:

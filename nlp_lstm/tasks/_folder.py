@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
@@ -19,9 +16,8 @@ from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.tokenization import Tokenizer, load_tokenizer
 
 FORMAT_VERSION = 1
-MOST_LAYERS = 1000
-"""More than any run has; a hostile config.json may name more, and building them would take for ever."""
 _LARGEST_JSON = 16 * 2**20
+_DEEPEST_JSON = 50
 Model = TypeVar("Model", bound=nn.Module)
 
 
@@ -62,36 +58,53 @@ def write_description(
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json of a run folder, or raise RunFolderError that says what is wrong with it."""
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise RunFolderError(
             f"There is no run folder {str(folder)!r}. Train one: nlp-lstm train char_lm --run {folder}"
         )
-    path = checked_file(folder, "config.json", _LARGEST_JSON)
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise RunFolderError(f"{path} is not valid JSON ({error}). Restore the file, or train again.") from None
+    path = folder / "config.json"
+    config = read_json(folder, path.name)
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict) or "task" not in config:
         raise RunFolderError(f"{path} does not describe a run: it must hold 'task' and 'model'. Train again.")
     version = config.get("format_version")
     if version != FORMAT_VERSION:
         raise RunFolderError(
-            f"{path} has format version {version!r}; this nlp_lstm reads {FORMAT_VERSION}. "
+            f"{path} has format version {reprlib.repr(version)}; this nlp_lstm reads {FORMAT_VERSION}. "
             f"Use the nlp_lstm that wrote it, or train again."
         )
     return config
 
 
+def read_json(folder: Path, name: str) -> Any:
+    """Read a JSON file of a run folder, of a bounded size and depth.
+
+    Raises RunFolderError where it is missing, no plain file of the folder, too large, too deep or no JSON.
+    """
+    path = checked_file(folder, name, _LARGEST_JSON)
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise RunFolderError(f"{path} is not valid JSON ({error}). Restore the file, or train again.") from None
+    if _is_deeper(value, _DEEPEST_JSON):
+        raise RunFolderError(f"{path} is nested more than {_DEEPEST_JSON} deep. It is not a run's file.")
+    return value
+
+
 def checked_file(folder: Path, name: str, largest: int | None = None) -> Path:
     """Return the path of a plain file in a run folder; a missing one, a link outside or a huge one is refused."""
     path = folder / name
-    if not path.exists():
-        raise RunFolderError(
-            f"{folder} is no whole run: {name} is missing. Go on training it (--resume), or train anew."
-        )
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        if not path.exists():
+            raise RunFolderError(
+                f"{folder} is no whole run: {name} is missing. Go on training it (--resume), or train anew."
+            )
+        inside, status = path.resolve().is_relative_to(folder.resolve()), path.stat()
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from None
+    if not inside:
         raise RunFolderError(f"{path} is a link that leads out of the run folder; it is not read. Copy the file there.")
-    status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise RunFolderError(f"{path} is no plain file. Restore it, or train again.")
     if largest is not None and status.st_size > largest:
@@ -101,61 +114,24 @@ def checked_file(folder: Path, name: str, largest: int | None = None) -> Path:
     return path
 
 
-def compare_weights(folder: Path, model: nn.Module) -> None:
-    """Hold the header of model.safetensors against a model, or raise RunFolderError that names what does not fit.
-
-    The model may be on the meta device: nothing is allocated, so that a hostile folder cannot ask for memory.
-    """
-    path = checked_file(folder, "model.safetensors")
-    with path.open("rb") as file:
-        start = file.read(2)
-    if start[:1] == b"\x80" or start == b"PK":
-        raise RunFolderError(f"{path} is a pickle, which can run code when loaded; it is refused. Train again.")
-    with _opened(path) as file:
-        found = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    _compare(path, found, dict(model.named_parameters()))
-
-
-def read_model(folder: Path, model: Model) -> Model:
-    """Give a model that is on the meta device its memory on the CPU and the weights of a run folder.
-
-    `tie`, where the model has it, makes shared parameters one again.
-    """
-    compare_weights(folder, model)
-    model = model.to_empty(device="cpu")
-    tie = getattr(model, "tie", None)
-    if tie is not None:
-        tie()
-    _read_weights(folder, model)
-    return model
-
-
-def _read_weights(folder: Path, model: nn.Module) -> None:
-    with _opened(folder / "model.safetensors") as file, torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(file.get_tensor(name))
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _is_folder(folder: Path) -> bool:
     try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (SafetensorError, OSError, ValueError) as error:
-        raise RunFolderError(f"{path} is damaged or cut short ({error}). Restore it, or train again.") from None
+        return folder.is_dir()
+    except OSError as error:
+        raise RunFolderError(f"{folder} cannot be read: {error.strerror}.") from None
 
 
-def _compare(path: Path, found: dict[str, list[int]], parameters: dict[str, nn.Parameter]) -> None:
-    expected = {name: list(parameter.shape) for name, parameter in parameters.items()}
-    if found == expected:
-        return
-    wrong = [
-        f"{name} is {found.get(name, 'missing')}, not {expected.get(name, 'expected')}"
-        for name in sorted(found.keys() | expected.keys())
-        if found.get(name) != expected.get(name)
-    ]
-    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-    raise RunFolderError(f"{path} does not fit config.json: {'; '.join(wrong[:3])}{more}. They come from two runs.")
+def _is_deeper(value: object, most: int) -> bool:
+    """Tell whether lists and objects stand in each other more than `most` deep, without going down one by one."""
+    level = [value]
+    for _ in range(most + 1):
+        inner: list[object] = []
+        for one in level:
+            inner += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def read_tokenizer(folder: Path) -> Tokenizer:

@@ -2,64 +2,78 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from nlp_lstm.data import DataOptions, LabelledOptions, PairOptions
 from nlp_lstm.errors import NlpLstmError, RunFolderError
-from nlp_lstm.models import LanguageModel, LanguageModelOptions, choose_device
+from nlp_lstm.models import CacheSettings, LanguageModel, LanguageModelOptions, choose_device
 from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_load import load_classification
-from nlp_lstm.tasks._folder import MOST_LAYERS, read_config, read_model, read_tokenizer
+from nlp_lstm.tasks._folder import read_config, read_tokenizer
 from nlp_lstm.tasks._language_modeling import LanguageModeling
+from nlp_lstm.tasks._settings import build_options, require_types
 from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_load import load_translation
+from nlp_lstm.tasks._weights import count_tensors, read_model, require_layers
 
 
 def load(folder: str | Path, device: str = "auto") -> Any:
     """Load a run folder as the task's object: `LanguageModeling`, `Classification` or `Translation`.
 
-    Nothing but JSON, safetensors and tokenizer files is read; no code of the folder runs. Raises RunFolderError where
-    the folder is missing, incomplete, damaged, unsafe, or of another format version.
+    Nothing but JSON, safetensors and tokenizer files is read; no code of the folder runs. The sizes of files, and the
+    header of the weights, are looked at before their contents, so that a hostile folder gets neither time nor memory.
+    Raises RunFolderError where the folder is missing, incomplete, damaged, unsafe, or of another format version.
     """
     path = Path(folder)
     config = read_config(path)
-    if config["task"] not in tuple(_LOADERS):
-        raise RunFolderError(f"{path / 'config.json'} names the task {config['task']!r}; known: {', '.join(_LOADERS)}.")
-    return _LOADERS[config["task"]](path, config, choose_device(device))
+    task = config["task"]
+    if task not in tuple(_LOADERS):
+        raise RunFolderError(
+            f"{path / 'config.json'} names the task {reprlib.repr(task)}; known: {', '.join(_LOADERS)}."
+        )
+    if isinstance(config.get("data"), dict):
+        try:
+            require_types(_DATA[task], config["data"])
+        except ValueError as error:
+            raise RunFolderError(f"{path / 'config.json'} describes no data: {error}. Restore the file.") from None
+    return _LOADERS[task](path, config, choose_device(device))
 
 
 def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.device) -> LanguageModeling:
     tokenizer = read_tokenizer(path)
+    tensors = count_tensors(path)
     settings = dict(config["model"])
-    known = {field.name for field in fields(LanguageModelOptions)}
     vocab_size = settings.pop("vocab_size", None)
-    strange = sorted(settings.keys() - known)
-    if strange or vocab_size != tokenizer.vocab_size:
-        fault = (
-            f"unknown settings {', '.join(strange)}"
-            if strange
-            else f"vocab_size {vocab_size!r} for {tokenizer.vocab_size}"
+    if vocab_size != tokenizer.vocab_size:
+        raise RunFolderError(
+            f"{path / 'config.json'} does not fit: vocab_size {reprlib.repr(vocab_size)} for {tokenizer.vocab_size}. "
+            "Restore the folder, or train again."
         )
-        raise RunFolderError(f"{path / 'config.json'} does not fit: {fault}. Restore the folder, or train again.")
-    if settings.get("num_layers", 1) not in range(1, MOST_LAYERS + 1):
-        raise RunFolderError(f"{path / 'config.json'} describes no model: num_layers {settings['num_layers']!r}.")
     try:
-        options = LanguageModelOptions(**settings)
+        options = build_options(LanguageModelOptions, settings)
+        require_layers(tensors, {"num_layers": options.num_layers})
         with torch.device("meta"):
             model = LanguageModel(tokenizer.vocab_size, options)
-    except (NlpLstmError, TypeError, ValueError, RuntimeError) as error:
-        raise RunFolderError(f"{path / 'config.json'} describes no model: {error}") from None
-    task = LanguageModeling(read_model(path, model).to(device).eval(), tokenizer, config)
+    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise RunFolderError(f"{path / 'config.json'} describes no model: {error}. Train again.") from None
+    if config.get("cache"):
+        _check_cache(path, config["cache"])
+    return LanguageModeling(read_model(path, model).to(device).eval(), tokenizer, config)
+
+
+def _check_cache(path: Path, settings: object) -> None:
     try:
-        _ = task.cache
-    except (NlpLstmError, TypeError) as error:
+        if not isinstance(settings, dict):
+            raise ValueError(f"cache is {reprlib.repr(settings)}")
+        build_options(CacheSettings, settings)
+    except (NlpLstmError, TypeError, ValueError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no cache: {error}") from None
-    return task
 
 
 _LOADERS: dict[str, Callable[[Path, dict[str, Any], torch.device], Task[Any]]] = {
@@ -67,3 +81,4 @@ _LOADERS: dict[str, Callable[[Path, dict[str, Any], torch.device], Task[Any]]] =
     Classification.kind: load_classification,
     Translation.kind: load_translation,
 }
+_DATA = {LanguageModeling.kind: DataOptions, Classification.kind: LabelledOptions, Translation.kind: PairOptions}

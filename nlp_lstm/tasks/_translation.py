@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from nlp_lstm.data import PairOptions, PairSplit, load_pairs
 from nlp_lstm.decoding import BeamOptions, Hypothesis, attention_between_words
@@ -30,7 +31,7 @@ from nlp_lstm.tasks._translation_text import (
 from nlp_lstm.tasks._translation_tokenizers import save_tokenizers
 from nlp_lstm.tokenization import Tokenizer
 
-_SHORTEST_LIMIT = 100
+SHORTEST_LIMIT = 100
 
 
 class Translation(Task[EncoderDecoder]):
@@ -45,6 +46,8 @@ class Translation(Task[EncoderDecoder]):
     description = "A recurrent translator"
     command = "translate"
     item = "target token"
+    noun: ClassVar[str] = "translation"
+    """What the model writes, in the user's words."""
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Translation(Task[EncoderDecoder]):
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
         config: dict[str, Any] | None = None,
-        longest_source: int = _SHORTEST_LIMIT,
+        longest_source: int = SHORTEST_LIMIT,
     ) -> None:
         sizes = (source_tokenizer.vocab_size, target_tokenizer.vocab_size)
         if (model.source_vocab_size, model.target_vocab_size) != sizes:
@@ -62,7 +65,7 @@ class Translation(Task[EncoderDecoder]):
             )
         self.model, self.config = model, dict(config or {})
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
-        self.longest_source = max(_SHORTEST_LIMIT, longest_source)
+        self.longest_source = max(SHORTEST_LIMIT, longest_source)
         self.others: tuple[Translation, ...] = ()
 
     def describe(self, folder: str | Path) -> None:
@@ -71,8 +74,7 @@ class Translation(Task[EncoderDecoder]):
         One tokenizer for both sides is written into the folder itself, two into its folders `source` and `target`.
         """
         folder = Path(folder)
-        sizes = {"source_vocab_size": self.model.source_vocab_size, "target_vocab_size": self.model.target_vocab_size}
-        model = {**sizes, "longest_source": self.longest_source, **asdict(self.model.options)}
+        model = {**self._settings(), **asdict(self.model.options)}
         if self.model.options.shared:
             write_description(folder, self.kind, self.source_tokenizer, self.config, model)
             return
@@ -80,7 +82,12 @@ class Translation(Task[EncoderDecoder]):
         config = {**self.config, "format_version": FORMAT_VERSION, "task": self.kind, "model": model}
         write_json(folder / "config.json", config)
 
-    def ensemble(self, *others: Translation) -> Translation:
+    def _settings(self) -> dict[str, Any]:
+        """What config.json says of the model beside its options."""
+        sizes = {"source_vocab_size": self.model.source_vocab_size, "target_vocab_size": self.model.target_vocab_size}
+        return {**sizes, "longest_source": self.longest_source}
+
+    def ensemble(self, *others: Translation) -> Self:
         """Return a translator that averages the probabilities of this model and others with the same tokenizers.
 
         Raises UsageError where another has other tokenizers.
@@ -91,9 +98,7 @@ class Translation(Task[EncoderDecoder]):
                     "Runs with different tokenizers cannot be averaged. Train them on the same data with the same "
                     "--tokenizer and --vocab-size."
                 )
-        together = Translation(
-            self.model, self.source_tokenizer, self.target_tokenizer, self.config, self.longest_source
-        )
+        together = copy.copy(self)
         together.others = (*self.others, *others)
         return together
 
@@ -176,11 +181,11 @@ class Translation(Task[EncoderDecoder]):
         return translation_scores(self.translate(pairs.sources), pairs.targets, sources=pairs.sources)
 
     def sample(self, pairs: PairSplit, count: int = 3) -> str:
-        """Give some pairs of a split with their translation, three lines each, to show what the model does."""
+        """Give some pairs of a split with what the model makes of them, three lines each, to show what it does."""
         chosen = [place * len(pairs.sources) // count for place in range(count)]
         translations = self.translate([pairs.sources[place] for place in chosen])
         return "\n\n".join(
-            f"source      {pairs.sources[place]}\ntranslation {translation}\nreference   {pairs.targets[place]}"
+            f"source      {pairs.sources[place]}\n{self.noun:<11} {translation}\nreference   {pairs.targets[place]}"
             for place, translation in zip(chosen, translations, strict=True)
         )
 

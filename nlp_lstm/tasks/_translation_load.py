@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+import reprlib
 from pathlib import Path
 from typing import Any
 
@@ -10,47 +10,54 @@ import torch
 
 from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
-from nlp_lstm.tasks._folder import MOST_LAYERS, read_model
+from nlp_lstm.tasks._settings import build_options
+from nlp_lstm.tasks._summarization import Summarization
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_tokenizers import read_tokenizers
+from nlp_lstm.tasks._weights import count_tensors, read_model, require_layers
 
 _LONGEST_SOURCE = 1_000_000
 
 
 def load_translation(path: Path, config: dict[str, Any], device: torch.device) -> Translation:
-    """Build the task of a translation run; raises RunFolderError where its parts do not fit each other."""
+    """Build the task of a translation run, a summarizer where it says how many words of a source are read.
+
+    Raises RunFolderError where its parts do not fit each other.
+    """
     settings = dict(config["model"])
+    tensors = count_tensors(path)
     try:
         sizes = settings.pop("source_vocab_size", None), settings.pop("target_vocab_size", None)
         longest = _whole(settings.pop("longest_source", None), "longest_source", _LONGEST_SOURCE)
-        for name in ("encoder_layers", "decoder_layers"):
-            _whole(settings.get(name, 1), name, MOST_LAYERS)
-        strange = sorted(settings.keys() - {field.name for field in fields(EncoderDecoderOptions)})
-        if strange:
-            raise ValueError(f"unknown settings {', '.join(strange)}")
-        options = EncoderDecoderOptions(**settings)
+        words = settings.pop("source_words", None)
+        words = None if words is None else _whole(words, "source_words", _LONGEST_SOURCE)
+        options = build_options(EncoderDecoderOptions, settings)
+        layers = {"encoder_layers": options.encoder_layers, "decoder_layers": options.decoder_layers}
+        require_layers(tensors, layers)
     except (NlpLstmError, TypeError, ValueError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}. Train again.") from None
     source, target = read_tokenizers(path, options.shared)
     if sizes != (source.vocab_size, target.vocab_size):
+        given = " and ".join(map(reprlib.repr, sizes))
         raise RunFolderError(
-            f"{path / 'config.json'} does not fit: vocabularies of {sizes[0]!r} and {sizes[1]!r} ids for tokenizers of "
+            f"{path / 'config.json'} does not fit: vocabularies of {given} ids for tokenizers of "
             f"{source.vocab_size} and {target.vocab_size}. Restore the folder, or train again."
         )
     model = _read_model(path, source.vocab_size, target.vocab_size, options)
-    return Translation(model.to(device).eval(), source, target, config, longest)
+    parts = model.to(device).eval(), source, target, config, longest
+    return Translation(*parts) if words is None else Summarization(*parts, words)
 
 
 def _read_model(path: Path, source: int, target: int, options: EncoderDecoderOptions) -> EncoderDecoder:
     try:
         with torch.device("meta"):
             model = EncoderDecoder(source, target, options)
-    except (NlpLstmError, TypeError, ValueError, RuntimeError) as error:
-        raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}") from None
+    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}. Train again.") from None
     return read_model(path, model)
 
 
 def _whole(value: Any, name: str, largest: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= largest:
-        raise ValueError(f"{name} is {value!r}, and must be a whole number from 1 to {largest:,}")
+        raise ValueError(f"{name} is {reprlib.repr(value)}, and must be a whole number from 1 to {largest:,}")
     return value

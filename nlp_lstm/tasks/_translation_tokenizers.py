@@ -47,6 +47,10 @@ def read_tokenizers(path: Path, shared: bool) -> tuple[Tokenizer, Tokenizer]:
 
 def _read_below(path: Path, name: str) -> Tokenizer:
     folder = path / name
-    if not folder.resolve().is_relative_to(path.resolve()):
+    try:
+        inside = folder.resolve().is_relative_to(path.resolve())
+    except (OSError, RuntimeError):  # a link to itself
+        inside = False
+    if not inside:
         raise RunFolderError(f"{folder} is a link that leads out of the run folder; it is not read. Copy it there.")
     return read_tokenizer(folder)

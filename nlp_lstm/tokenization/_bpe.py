@@ -21,6 +21,11 @@ from nlp_lstm.tokenization._training import DEFAULT_VOCAB_SIZE, check_min_freque
 if TYPE_CHECKING:
     import tokenizers
 
+# What other programs set in such a model, and would make one text be cut in several ways or not at all.
+_FOREIGN = (
+    *("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"),
+    *("fuse_unk", "byte_fallback", "ignore_merges"),
+)
 # A piece ends only where plain white space follows a character that no Unicode table calls white space: the library's
 # splitter always starts a new token there. (Other white space is left inside: tables differ on U+001C and its like.)
 _PIECE = re.compile(r"\s*\S+(?:[^\S \t\n\r]\s*(?:\S+|\Z))*|\s+")
@@ -74,6 +79,9 @@ class BytePairTokenizer(ByteTableTokenizer):
         learned = tokens[len(SPECIAL_TOKENS) :]
         if not alphabet.issubset(learned) or not alphabet.issuperset("".join(learned)):
             raise RunFolderError(f"{path} is not byte-level: its tokens must hold each of the 256 bytes and no more.")
+        foreign = [name for name in _FOREIGN if getattr(library.model, name)]
+        if foreign:
+            raise RunFolderError(f"{path} sets {', '.join(foreign)}, which no tokenizer of nlp_lstm does.")
         return cls(library.model)
 
     def encode(self, text: str) -> list[int]:

@@ -14,8 +14,9 @@ import numpy as np
 from nlp_lstm.errors import RunFolderError, TokenizerError
 from nlp_lstm.tokenization._base import SPECIAL_TOKENS
 from nlp_lstm.tokenization._byte_decoding import BYTE_TOKENS, SPECIAL_BYTES, ByteTableTokenizer
-from nlp_lstm.tokenization._files import SENTENCEPIECE_MODEL, read_bytes, read_config
+from nlp_lstm.tokenization._files import SENTENCEPIECE_MODEL, one_line, read_bytes, read_config
 from nlp_lstm.tokenization._pieces import PieceCache
+from nlp_lstm.tokenization._sentencepiece_file import check_model
 from nlp_lstm.tokenization._training import DEFAULT_VOCAB_SIZE, check_vocab_size, checked_texts, no_text
 
 _SPACE = "\u2581"  # how the library writes a space
@@ -73,9 +74,13 @@ class _SentencePieceTokenizer(ByteTableTokenizer):
         folder = Path(folder)
         read_config(folder, cls.name)
         try:
-            return cls(read_bytes(folder, SENTENCEPIECE_MODEL))
+            model = read_bytes(folder, SENTENCEPIECE_MODEL)
+            check_model(model)
+            return cls(model)
         except ValueError as fault:
-            raise RunFolderError(f"{folder / SENTENCEPIECE_MODEL} is damaged or of another kind: {fault}.") from None
+            raise RunFolderError(
+                f"{folder / SENTENCEPIECE_MODEL} is damaged or of another kind: {one_line(fault)}."
+            ) from None
 
     def _encode_pieces(self, pieces: list[str]) -> list[Sequence[int]]:
         encoded: list[Sequence[int]] = self._library.encode(pieces, num_threads=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     name = read_config(Path(folder)).get("tokenizer")
     if not isinstance(name, str) or name not in TOKENIZERS:
         raise RunFolderError(
-            f"{Path(folder) / CONFIG_NAME} names the tokenizer {name!r}, which this version of nlp_lstm does not have. "
-            f"Allowed: {', '.join(TOKENIZERS)}."
+            f"{Path(folder) / CONFIG_NAME} names the tokenizer {reprlib.repr(name)}, which this version of nlp_lstm "
+            f"does not have. Allowed: {', '.join(TOKENIZERS)}."
         )
     return TOKENIZERS[name].load(folder)

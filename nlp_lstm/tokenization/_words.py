@@ -14,6 +14,7 @@ _CLOSING = frozenset(".,!?;:%)]}…’”»。，、！？：；）」』】")
 _OPENING = frozenset("([{“«‘¿¡$£€#（「『【")
 _BETWEEN = frozenset("-/–—")
 _QUOTE = '"'
+_LONGEST_PATTERN = 100_000  # those of today's Unicode have a tenth of that
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,10 @@ class WordClasses:
 
     @classmethod
     def from_pattern(cls, pattern: str) -> WordClasses:
-        """Read the classes out of a pattern that `pattern` wrote; raises ValueError for any other."""
-        inside = r"[^\\\[\]&^]+"
+        """Read the classes out of a pattern that `pattern` wrote, of ranges; raises ValueError for any other."""
+        if len(pattern) > _LONGEST_PATTERN:
+            raise ValueError(f"the splitting pattern has more than {_LONGEST_PATTERN:,} characters")
+        inside = r"(?:[^\\\[\]&^~|-]-[^\\\[\]&^~|-])+"
         template = re.escape(cls("<w>", "<m>", "<d>").pattern)
         for name in ("word", "mark", "digit"):
             template = template.replace(f"<{name[0]}>", f"(?P<{name}>{inside})", 1)

@@ -6,6 +6,7 @@ from nlp_lstm._lazy import lazy_names
 from nlp_lstm.training._options import BUDGETS, TrainingOptions
 
 if TYPE_CHECKING:
+    from nlp_lstm.training._checkpoint import newest_checkpoint
     from nlp_lstm.training._classification import ClassificationObjective, describe_error
     from nlp_lstm.training._fit import fit
     from nlp_lstm.training._memory import keep_freed_memory
@@ -29,6 +30,7 @@ __all__ = [
     "fit",
     "flat_settings",
     "keep_freed_memory",
+    "newest_checkpoint",
     "report",
     "start_run",
 ]
@@ -45,6 +47,7 @@ __getattr__ = lazy_names(
         "fit": "_fit",
         "flat_settings": "_run_folder",
         "keep_freed_memory": "_memory",
+        "newest_checkpoint": "_checkpoint",
         "report": "_report",
         "TranslationObjective": "_translation",
         "start_run": "_run",

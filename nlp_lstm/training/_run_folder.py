@@ -41,11 +41,15 @@ def free_folder(recipe: str, named: str | None) -> Path:
 
 
 def make_folder(folder: Path) -> None:
-    """Create the folder with its checkpoints/; raises RunFolderError where that fails."""
+    """Create the folder with its checkpoints/; raises RunFolderError where that fails, or they lie elsewhere."""
+    checkpoints = folder / "checkpoints"
     try:
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        inside = checkpoints.resolve().is_relative_to(folder.resolve())
     except OSError as error:
         raise _cannot_write(folder, error.strerror) from None
+    if not inside:  # old checkpoints are removed there
+        raise RunFolderError(f"{checkpoints} is a link that leads out of the run folder. Name another with --run.")
 
 
 def lock_folder(folder: Path) -> int | None:
@@ -103,16 +107,19 @@ def earlier_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
 
     Raises RunFolderError where it cannot be read, and UsageError that names the flags in which the two differ.
     """
+    from nlp_lstm.tasks import read_json  # here, since `--help` needs this module and must not wait for torch
+
     path = folder / "config.json"
     try:
-        earlier: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        earlier: dict[str, Any] = read_json(folder, path.name)
         before = flat_settings(earlier)
         recipe, _ = earlier["recipe"], earlier["command"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise RunFolderError(f"{path} does not describe a run ({error!r}). Restore it, or train anew.") from None
     if recipe != config["recipe"]:
         raise UsageError(
-            f"{folder} is a run of the recipe {recipe}, not of {config['recipe']}. Name another with --run."
+            f"{folder} is a run of the recipe {_flag_value(recipe)}, not of {config['recipe']}. "
+            "Name another with --run."
         )
     now = flat_settings(json.loads(json.dumps(config)))
     wrong = [
@@ -136,7 +143,8 @@ def flat_settings(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _flag_value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) and value.isprintable() else json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _cannot_write(folder: Path, reason: str | None) -> RunFolderError:

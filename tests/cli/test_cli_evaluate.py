@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from nlp_lstm.cli import main
-from nlp_lstm.evaluation import classification_scores, translation_scores
+from nlp_lstm.evaluation import classification_scores, summary_scores, translation_scores
 
 
 def test_scores_on_stdout_and_what_libraries_say_on_stderr(task: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,6 +70,8 @@ def test_a_file_is_scored_whole_unless_a_fraction_is_given(task: Any, tmp_path: 
         (["run", "--data", "x", "--label-field", "f"], "--label-field says nothing about data for language modeling."),
         (["run", "--plot", "pictures"], "--plot draws the scores of a classifier; run is for language modeling."),
         (["run", "--hypotheses", "h"], "--hypotheses takes the place of RUN."),
+        (["run", "--rouge"], "--rouge is for two files; a run of `summarization` is scored by it anyway."),
+        (["--rouge"], "RUN is missing."),
         (["--hypotheses", "h"], "--references is missing"),
         (["--references", "r"], "--hypotheses is missing"),
         (["--hypotheses", "-", "--references", "-"], "Two files cannot both be - (stdin)."),
@@ -189,6 +191,25 @@ def test_translations_of_any_system(
     assert main(["evaluate", *files, "--training-text", str(training)]) == 0
     expected = translation_scores(HYPOTHESES, REFERENCES, training_text=["the boat", "the café"])
     assert capsys.readouterr().out == f"{expected.text()}\n\n{expected.details()}\n"
+
+
+def test_summaries_of_any_system(
+    files: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rouge_score")
+    training = tmp_path / "train.txt"
+    training.write_text("the boat\nthe café\n")
+    expected = summary_scores(HYPOTHESES, REFERENCES)
+    assert main(["evaluate", *files, "--rouge"]) == 0
+    assert capsys.readouterr().out == f"{expected.text()}\n\n{expected.details()}\n"
+    expected = summary_scores(HYPOTHESES, REFERENCES, training_text=["the boat", "the café"])
+    assert main(["evaluate", *files, "--rouge", "--training-text", str(training), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == expected.to_json()
+    monkeypatch.setitem(sys.modules, "rouge_score.rouge_scorer", None)
+    assert main(["evaluate", *files, "--rouge"]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "nlp-lstm: ROUGE needs rouge-score, which is not installed: pip install 'nlp-lstm[rouge]'\n"
 
 
 def test_translations_of_any_system_need_no_torch(files: list[str]) -> None:

@@ -94,7 +94,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Finish
 
 
 def test_the_recipes_are_found() -> None:
-    assert {"char_lm", "word_lm"} <= set(RECIPES)
+    assert {"char_lm", "word_lm", "sentiment", "translation", "summarization"} <= set(RECIPES)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -92,7 +92,7 @@ def test_a_missing_file_is_named(folder, name):
         (lambda text: text.replace('"hidden_size": 6', '"hidden_size": -7'), "describes no model"),
         (lambda text: text.replace('"hidden_size": 6', '"hidden_size": "x"'), "describes no model"),
         (lambda text: text.replace('"hidden_size": 6', '"hidden_size": 1000000'), "does not fit config.json"),
-        (lambda text: text.replace('"num_layers": 1', '"num_layers": 1000000000'), "num_layers 1000000000"),
+        (lambda text: text.replace('"num_layers": 1', '"num_layers": 1000000000'), "num_layers is 1000000000"),
         (lambda text: text.replace('"task": "language_modeling"', '"task": []'), r"task \[\]"),
         (lambda text: text.replace('"lstm"', '"lstn"'), "Did you mean 'lstm'"),
         (lambda text: text.replace('"hidden_size"', '"hidden_sise"'), "unknown settings hidden_sise"),

@@ -127,18 +127,29 @@ def test_ids_that_are_not_ours_are_refused(word_folder: Path, vocabulary: dict[s
         load_tokenizer(word_folder)
 
 
-def test_a_sentencepiece_model_of_others_is_refused(trained: dict[str, Tokenizer], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [("identity", "ids 0 to 260 are not"), ("nmt_nfkc", "it replaces characters, which no tokenizer")],
+)
+def test_a_sentencepiece_model_of_others_is_refused(
+    trained: dict[str, Tokenizer], tmp_path: Path, rule: str, reason: str
+) -> None:
     import io
 
     import sentencepiece
 
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["some text"]), model_writer=model, vocab_size=300, hard_vocab_limit=False, minloglevel=2
+        sentence_iterator=iter(["some text"]),
+        model_writer=model,
+        vocab_size=300,
+        hard_vocab_limit=False,
+        normalization_rule_name=rule,
+        minloglevel=2,
     )
     trained["sentencepiece-unigram"].save(tmp_path)
     (tmp_path / "tokenizer.model").write_bytes(model.getvalue())
-    with pytest.raises(RunFolderError, match=r"tokenizer\.model is damaged or of another kind: ids 0 to 260 are not"):
+    with pytest.raises(RunFolderError, match=rf"tokenizer\.model is damaged or of another kind: {reason}"):
         load_tokenizer(tmp_path)
 
 

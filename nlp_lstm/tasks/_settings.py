@@ -1,0 +1,55 @@
+"""What config.json says, held against the types that options declare before anything is built of it."""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+Options = TypeVar("Options")
+_LARGEST_NUMBER = 2**31
+_LONGEST_TEXT = 10_000
+_IN_WORDS = {bool: "true or false", int: "a whole number below 2**31", float: "a number below 2**31", NoneType: "null"}
+
+
+def build_options(kind: type[Options], settings: Mapping[str, Any]) -> Options:
+    """Build options, a dataclass, from a JSON object.
+
+    Raises ValueError for a name that they do not have or a value of another type, and what they raise themselves.
+    """
+    strange = sorted(settings.keys() - get_type_hints(kind).keys())
+    if strange:
+        raise ValueError(f"unknown settings {', '.join(map(shown, strange[:5]))}")
+    require_types(kind, settings)
+    return kind(**settings)
+
+
+def require_types(kind: type[Any], values: Mapping[str, Any]) -> None:
+    """Raise ValueError where a value of a JSON object is not of the type that options declare under its name.
+
+    Python takes the text "false" for true, 1.0 for 1 and NaN for a number; what comes from a file must be what it is.
+    """
+    for name, hint in get_type_hints(kind).items():
+        if name in values and not _fits(values[name], hint):
+            choices = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+            words = " or ".join(_IN_WORDS.get(choice, "a text") for choice in choices)
+            raise ValueError(f"{name} is {reprlib.repr(values[name])}, and must be {words}")
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, choice) for choice in get_args(hint))
+    if hint in (bool, NoneType):
+        return isinstance(value, hint)
+    if hint in (int, float):
+        is_number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+        return is_number and -_LARGEST_NUMBER < value < _LARGEST_NUMBER  # type: ignore[operator]
+    if hint is str or get_origin(hint) is Literal:
+        return isinstance(value, str) and len(value) <= _LONGEST_TEXT
+    return True
+
+
+def shown(name: str) -> str:
+    """Give a name that stands in a file for a message: as it is where it is short and printable, else quoted."""
+    return name if len(name) <= 120 and name.isprintable() else reprlib.repr(name)

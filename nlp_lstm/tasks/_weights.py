@@ -1,0 +1,147 @@
+"""model.safetensors of a run folder: its header is held against the model before any memory is asked for."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+
+from nlp_lstm.errors import RunFolderError
+from nlp_lstm.tasks._folder import Model, checked_file
+from nlp_lstm.tasks._settings import shown
+
+MOST_LAYERS = 1000
+"""More than any run has; a hostile config.json may name more, and building them would take for ever."""
+_LONGEST_HEADER = 4 * 2**20
+_NAME = "model.safetensors"
+_FLOATING = ("F16", "BF16", "F32", "F64")
+
+Shapes = dict[str, list[int]]
+
+
+def count_tensors(folder: Path) -> int:
+    """Return how many tensors the weights of a run folder have; raises RunFolderError where they do not read."""
+    return len(_read_shapes(_checked_weights(folder)))
+
+
+def require_layers(tensors: int, layers: Mapping[str, int]) -> None:
+    """Raise ValueError where a model would have more layers than its weights have tensors: it is not even built."""
+    most = max(1, min(MOST_LAYERS, tensors))
+    for name, value in layers.items():
+        if not 1 <= value <= most:
+            raise ValueError(
+                f"{name} is {value}, and must be a whole number from 1 to {most:,} for weights of {tensors:,} tensors"
+            )
+
+
+def read_model(folder: Path, model: Model) -> Model:
+    """Give a model that is on the meta device its memory on the CPU and the weights of a run folder.
+
+    `tie`, where the model has it, makes shared parameters one again. Raises RunFolderError where the weights do not
+    fit the model or this machine, or are no finite numbers.
+    """
+    path = _checked_weights(folder)
+    _compare(path, _read_shapes(path), model)
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    if needed > _physical_memory():
+        raise RunFolderError(
+            f"{path} needs {needed:,} bytes of memory, and this machine has {_physical_memory():,}. Use a larger one."
+        )
+    model = model.to_empty(device="cpu")
+    tie = getattr(model, "tie", None)
+    if tie is not None:
+        tie()
+    _read_weights(path, model)
+    return model
+
+
+def _read_weights(path: Path, model: nn.Module) -> None:
+    with _opened(path) as file, torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(file.get_tensor(name))
+            ends = torch.aminmax(parameter) if parameter.numel() else ()
+            if not all(math.isfinite(end) for end in ends):
+                raise RunFolderError(f"{path} is damaged: {name} holds numbers that are not finite. Train again.")
+
+
+def _checked_weights(folder: Path) -> Path:
+    """Look at the first bytes, and the file's size, before a library does: what the header's length asks for is read.
+
+    A header begins with its length, eight bytes that may be any, and then "{".
+    """
+    path = checked_file(folder, _NAME)
+    try:
+        with path.open("rb") as file:
+            start, size = file.read(9), os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from None
+    length = int.from_bytes(start[:8], "little")
+    if start[8:] != b"{":
+        if start[:1] == b"\x80" or start[:2] == b"PK":
+            raise RunFolderError(f"{path} is a pickle, which can run code when loaded; it is refused. Train again.")
+        raise _damaged(path, "it has no header")
+    if length > size - 8:
+        raise _damaged(path, f"a header of {length:,} bytes in a file of {size:,}")
+    if length > _LONGEST_HEADER:
+        raise RunFolderError(
+            f"{path} has a header of {length:,} bytes; at most {_LONGEST_HEADER:,} are read. It is not a run's file."
+        )
+    return path
+
+
+def _read_shapes(path: Path) -> Shapes:
+    shapes: Shapes = {}
+    with _opened(path) as file:
+        for name in file.keys():  # noqa: SIM118
+            tensor = file.get_slice(name)
+            if tensor.get_dtype() not in _FLOATING:
+                raise RunFolderError(
+                    f"{path} does not hold weights: {shown(name)} is {tensor.get_dtype()}, none of "
+                    f"{', '.join(_FLOATING)}. Restore it, or train again."
+                )
+            shapes[name] = tensor.get_shape()
+    return shapes
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
+        raise _damaged(path, shown(str(error).partition("\n")[0])) from None
+
+
+def _damaged(path: Path, reason: str) -> RunFolderError:
+    return RunFolderError(f"{path} is damaged or cut short ({reason}). Restore it, or train again.")
+
+
+def _compare(path: Path, found: Shapes, model: nn.Module) -> None:
+    expected = {name: list(parameter.shape) for name, parameter in model.named_parameters()}
+    if found == expected:
+        return
+    wrong = [
+        f"{shown(name)} is {_shape(found.get(name), 'missing')}, not {_shape(expected.get(name), 'expected')}"
+        for name in sorted(found.keys() | expected.keys())
+        if found.get(name) != expected.get(name)
+    ]
+    more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+    raise RunFolderError(f"{path} does not fit config.json: {'; '.join(wrong[:3])}{more}. They come from two runs.")
+
+
+def _shape(shape: list[int] | None, otherwise: str) -> str:
+    return otherwise if shape is None else str(shape) if len(shape) <= 4 else f"of {len(shape):,} dimensions"
+
+
+def _physical_memory() -> float:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # a system that does not tell
+        return math.inf
