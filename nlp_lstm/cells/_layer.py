@@ -42,7 +42,7 @@ class RecurrentLayer(LayerParameters):
             Language Models", section 2): one mask a call, the same for all time steps, off in evaluation.
         learned_state: the state before the first step is a parameter, where none is given.
         backend: "torch" (torch's own kernels), "fused" (the engine), "loop" (the cell's equations, step by step) or
-            "auto", the quickest of these.
+            "auto", the quickest of these. The engine gives first derivatives alone; the other two give second ones.
         cell_options: the fields of the cell, such as `proj_size`.
     Parameters carry torch's names (`weight_ih_l0`, ..., `_reverse`), so that state dicts are exchanged with it.
     """

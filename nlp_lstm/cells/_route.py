@@ -25,7 +25,9 @@ def takes_kernel(cell: Cell, backend: str, x: Tensor) -> bool:
     if not _is_long(x):
         # A single step without a gradient is quicker by its equations: a kernel prepares its weights anew.
         return x.shape[0] > 1
-    # On a processor torch brings the LSTM alone to the speed of its products, and in fp32 alone.
+    if torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") != torch.bfloat16:
+        return False  # on a processor the LSTM's kernel has no other half precision
+    # There torch brings the LSTM alone to the speed of its products, and in fp32 alone.
     quick = cell.torch_function == "lstm" and not torch.is_autocast_enabled("cpu")
     return quick or not fused_available(cell, x)
 

@@ -24,7 +24,7 @@ def gradient_flow(model: LanguageModel, ids: Tensor, steps: int) -> Tensor:
     `ids` (batch, time) int64 holds a text a row, read from the state that texts start from, without dropout; time is
     at least steps + 2. Returns the norms, (batch, steps + 1) float64, each row's a mean over all t that have `steps`
     steps before them. The model computes in its own type and is left as it was: in fp32 a gradient below 1e-38 reads
-    as zero, and `model.double()` goes further.
+    as zero, and `model.double()` goes further. All steps stay in memory: a few hundred tokens a text are plenty.
 
     Raises UsageError for a model whose past is no state of recurrent layers (the transformer), and for `steps` below 1;
     ShapeError where ids are not of that shape.

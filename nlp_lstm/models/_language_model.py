@@ -102,7 +102,10 @@ class LanguageModel(nn.Module):
         return self.output.token_losses(features.flatten(0, 1), targets.flatten()).view(targets.shape), state
 
     def restart(self, state: ModelState, rows: Tensor) -> ModelState:
-        """Put what a text starts from into the rows of a state where `rows` (batch,) is true."""
+        """Put what a text starts from into the rows of a state where `rows` (batch,) is true.
+
+        What a Transformer remembers stays: it ends by itself.
+        """
         return tuple(layer.restart(one, rows) for layer, one in zip(self.layers, state, strict=True))  # type: ignore[operator]
 
     def step(self, ids: Tensor, state: ModelState | None = None) -> tuple[Tensor, ModelState]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import reprlib
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from nlp_lstm.tasks._weights import count_tensors, read_model, require_layers
 
 
 def load(folder: str | Path, device: str = "auto") -> Any:
-    """Load a run folder as the task's object: `LanguageModeling`, `Classification` or `Translation`.
+    """Load a run folder as the task's object: `LanguageModeling`, `Classification`, `Translation` or `Summarization`.
 
     Nothing but JSON, safetensors and tokenizer files is read; no code of the folder runs. The sizes of files, and the
     header of the weights, are looked at before their contents, so that a hostile folder gets neither time nor memory.
@@ -39,7 +40,7 @@ def load(folder: str | Path, device: str = "auto") -> Any:
         )
     if isinstance(config.get("data"), dict):
         try:
-            require_types(_DATA[task], config["data"])
+            require_types(_DATA[task], config["data"], math.inf)
         except ValueError as error:
             raise RunFolderError(f"{path / 'config.json'} describes no data: {error}. Restore the file.") from None
     return _LOADERS[task](path, config, choose_device(device))

@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 Options = TypeVar("Options")
-_LARGEST_NUMBER = 2**31
+_LARGEST_NUMBER = 2**31 - 1
 _LONGEST_TEXT = 10_000
 _IN_WORDS = {bool: "true or false", int: "a whole number below 2**31", float: "a number below 2**31", NoneType: "null"}
 
@@ -25,26 +25,28 @@ def build_options(kind: type[Options], settings: Mapping[str, Any]) -> Options:
     return kind(**settings)
 
 
-def require_types(kind: type[Any], values: Mapping[str, Any]) -> None:
+def require_types(kind: type[Any], values: Mapping[str, Any], largest: float = _LARGEST_NUMBER) -> None:
     """Raise ValueError where a value of a JSON object is not of the type that options declare under its name.
+
+    Numbers must be from -largest to largest: what sizes a model is bounded, what only limits data may be infinite.
 
     Python takes the text "false" for true, 1.0 for 1 and NaN for a number; what comes from a file must be what it is.
     """
     for name, hint in get_type_hints(kind).items():
-        if name in values and not _fits(values[name], hint):
+        if name in values and not _fits(values[name], hint, largest):
             choices = get_args(hint) if get_origin(hint) is UnionType else (hint,)
             words = " or ".join(_IN_WORDS.get(choice, "a text") for choice in choices)
             raise ValueError(f"{name} is {reprlib.repr(values[name])}, and must be {words}")
 
 
-def _fits(value: object, hint: Any) -> bool:
+def _fits(value: object, hint: Any, largest: float) -> bool:
     if get_origin(hint) is UnionType:
-        return any(_fits(value, choice) for choice in get_args(hint))
+        return any(_fits(value, choice, largest) for choice in get_args(hint))
     if hint in (bool, NoneType):
         return isinstance(value, hint)
     if hint in (int, float):
         is_number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-        return is_number and -_LARGEST_NUMBER < value < _LARGEST_NUMBER  # type: ignore[operator]
+        return is_number and -largest <= value <= largest  # type: ignore[operator]
     if hint is str or get_origin(hint) is Literal:
         return isinstance(value, str) and len(value) <= _LONGEST_TEXT
     return True

@@ -16,11 +16,15 @@ from nlp_lstm.tasks._translation import SHORTEST_LIMIT, Translation
 from nlp_lstm.tasks._translation_search import Search
 from nlp_lstm.tokenization import Tokenizer
 
+MOST_SOURCE_WORDS = 1_000_000
+"""More than any summarizer reads, so that a hostile folder cannot ask for more."""
+
 
 class Summarization(Translation):
     """A summarizer: a translator that reads the first `source_words` words of a text and is scored by ROUGE.
 
-    To all commands it is a translator, and so is its `kind`: `nlp-lstm translate` writes a summary for each line.
+    To all commands it is a translator, and so is its `kind`: `nlp-lstm translate` writes a summary for each line. What
+    is longer than all texts of its training is summed up in parts, as a translator does, one behind the other.
 
     See et al. (2017, section 2.2) copy words that the vocabulary lacks by extending it with those of each source. With
     one vocabulary of subwords for both sides there is nothing to extend: a word that was never seen has its pieces too,
@@ -70,7 +74,7 @@ class Summarization(Translation):
 def shorten_sources(data: PairData, source_words: int) -> PairData:
     """Cut the sources of all splits to their first `source_words` words, and note how many were longer.
 
-    Raises UsageError where `source_words` is below 1.
+    Raises UsageError where `source_words` is not from 1 to 1,000,000.
     """
     _check(source_words)
     splits, notes = {}, list(data.notes)
@@ -89,5 +93,5 @@ def _first_words(text: str, count: int) -> str:
 
 
 def _check(source_words: int) -> None:
-    if source_words < 1:
-        raise UsageError(f"--source-words is {source_words}; it must be 1 or more.")
+    if not 1 <= source_words <= MOST_SOURCE_WORDS:
+        raise UsageError(f"--source-words is {source_words}; it must be from 1 to {MOST_SOURCE_WORDS:,}.")

@@ -11,7 +11,7 @@ import torch
 from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
 from nlp_lstm.tasks._settings import build_options
-from nlp_lstm.tasks._summarization import Summarization
+from nlp_lstm.tasks._summarization import MOST_SOURCE_WORDS, Summarization
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_tokenizers import read_tokenizers
 from nlp_lstm.tasks._weights import count_tensors, read_model, require_layers
@@ -30,7 +30,7 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
         sizes = settings.pop("source_vocab_size", None), settings.pop("target_vocab_size", None)
         longest = _whole(settings.pop("longest_source", None), "longest_source", _LONGEST_SOURCE)
         words = settings.pop("source_words", None)
-        words = None if words is None else _whole(words, "source_words", _LONGEST_SOURCE)
+        words = None if words is None else _whole(words, "source_words", MOST_SOURCE_WORDS)
         options = build_options(EncoderDecoderOptions, settings)
         layers = {"encoder_layers": options.encoder_layers, "decoder_layers": options.decoder_layers}
         require_layers(tensors, layers)

@@ -12,7 +12,7 @@ from nlp_lstm.errors import RunFolderError, UsageError
 
 # What may change between the start of a run and its resuming: where it ends, and on what machine it runs.
 _FREE = {"run", "resume", "max_time", "max_steps", "max_epochs", "validations", "patience"}
-_FREE |= {"device", "precision", "threads", "checkpoint_every", "checkpoint_steps", "keep", "restarts"}
+_FREE |= {"device", "precision", "threads", "checkpoint_every", "checkpoint_steps", "keep", "restarts", "tensorboard"}
 
 
 def free_folder(recipe: str, named: str | None) -> Path:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from nlp_lstm.data import DataOptions, LabelledOptions, PairOptions
 from nlp_lstm.errors import RunFolderError
 from nlp_lstm.models import (
     ClassifierOptions,
@@ -345,3 +348,19 @@ def test_a_header_that_is_as_long_as_a_pickle_begins_is_none(run: Path, divisor:
     save_file(tensors, path, metadata={"about": "x" * ((rest - length) % divisor)})
     assert int.from_bytes(path.read_bytes()[:8], "little") % divisor == rest
     load(run, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        ("language model", DataOptions("pydoc", held_out_limit=10**10)),
+        ("classifier", LabelledOptions("reviews", held_out_limit=10**10)),
+        ("translator", PairOptions("phrases", max_ratio=math.inf, max_words=3 * 10**9)),
+    ],
+)
+def test_data_that_the_options_accept_is_not_taken_for_hostile(
+    run_of: Callable[[str], Path], kind: str, data: DataOptions
+) -> None:
+    run = run_of(kind)
+    change(run, None, data=asdict(data))
+    assert load(run).config["data"] == asdict(data)

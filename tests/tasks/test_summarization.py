@@ -84,9 +84,10 @@ def test_sources_are_shortened_and_that_is_noted() -> None:
     ]
     assert data.notes == ["a note"]
     assert shorten_sources(data, 7) == data
-    for call in (lambda: shorten_sources(data, 0), lambda: build(source_words=0)):
-        with pytest.raises(UsageError, match="--source-words is 0; it must be 1 or more"):
-            call()
+    for words in (0, 1_000_001):
+        for call in (lambda words=words: shorten_sources(data, words), lambda words=words: build(source_words=words)):
+            with pytest.raises(UsageError, match=f"--source-words is {words}; it must be from 1 to 1,000,000"):
+                call()
 
 
 def test_the_scores_are_those_of_summaries(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -50,6 +50,13 @@ def test_what_a_stopped_run_wrote_after_its_checkpoint_is_hidden(
     assert read(resumed) == expected(metrics(resumed))
 
 
+def test_it_may_be_asked_for_when_a_run_goes_on(new_run: NewRun, scripted: Any, train: Any, metrics: Any) -> None:
+    train(scripted([2.0]), new_run(max_steps=2, validations=1))
+    run = new_run(max_steps=4, validations=1, resume=True, tensorboard=True)
+    train(scripted([1.0]), run)
+    assert read(run) == expected(metrics(run)[1:])
+
+
 def test_nothing_is_written_unless_it_is_asked_for(new_run: NewRun, scripted: Any, train: Any) -> None:
     run = new_run(validations=1)
     train(scripted([1.0]), run)

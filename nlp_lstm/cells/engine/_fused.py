@@ -64,16 +64,17 @@ def run_step(
     """Make one step without a gradient, as `cell.step` does: few rows in one call, where the cell is compiled already.
 
     Compiles nothing, since a step of generation does not wait for a compiler; and a process that has run nothing by
-    compiled cells so far does not begin with it here, so that what it writes does not depend on what others have built.
+    compiled cells so far does not begin with it here, so that loading a model and generating gives the same bits on a
+    machine that has compiled cells before as on one that has not.
     """
     rows = projected.shape[0]
-    if rows <= _FEW and projected.dtype == torch.float32 and not torch.is_grad_enabled():
-        found = _program_for(cell, projected, state, weights) if NativeStages.built else None
+    if NativeStages.built and rows <= _FEW and not (torch.is_grad_enabled() or torch.compiler.is_compiling()):
+        found = _program_for(cell, projected, state, weights) if _is_plain(projected) else None
         native = found.native_step if found is not None else None
         if found is not None and native is not None and not torch.is_autocast_enabled("cpu"):
-            tensors = [one for one in vars(weights).values() if one is not None]
-            if all(_is_plain(one) for one in (*tensors, *state)):
-                return tuple(native.step(_named(found, projected, state, tensors), rows))
+            named = _named(found, projected, state, [one for one in vars(weights).values() if one is not None])
+            if all(_is_plain(one) for one in named.values()):
+                return tuple(native.step(named, rows))
     return cell.step(projected, state, weights)
 
 
@@ -92,8 +93,16 @@ def _named(
 
 
 def fused_available(cell: Equations, x: Tensor) -> bool:  # noqa: ARG001  a cell that cannot be compiled runs in torch
-    """Tell whether `run_fused` takes the compiled way for an input like x, compiling what it needs for all cells."""
-    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.bfloat16) and time_loop() is not None
+    """Tell whether `run_fused` takes the compiled way for an input like x, compiling what it needs for all cells.
+
+    The weights are taken to be of the type of x, or fp32 under autocast.
+    """
+    if x.device.type != "cpu":
+        return False
+    if not torch.is_autocast_enabled("cpu"):
+        return x.dtype == torch.float32 and time_loop() is not None
+    types = (torch.float32, torch.bfloat16)
+    return torch.get_autocast_dtype("cpu") == torch.bfloat16 and x.dtype in types and multiplies_half()
 
 
 @dataclass(frozen=True)
