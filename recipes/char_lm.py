@@ -19,6 +19,7 @@ class Config:
         vocab_size: most tokens to keep; by default all characters, or 8,000 pieces.
         byte_fallback: write characters that training never saw as bytes, which loses nothing and costs 256 more tokens.
         sequence_length: time steps that the gradient goes back through.
+        cache_size: past tokens that a continuous cache makes likelier again (Grave et al. 2017); 0 is off.
         model: the language model.
         training: how it is trained.
     """
@@ -28,6 +29,7 @@ class Config:
     vocab_size: int | None = None
     byte_fallback: bool = False
     sequence_length: int = 64
+    cache_size: int = 0
     model: nl.LanguageModelOptions = nl.LanguageModelOptions(embedding_size=64, hidden_size=512)
     training: nl.TrainingOptions = nl.TrainingOptions(max_time="2m", batch_size=32, learning_rate=8e-3, average=0.995)
 
@@ -49,6 +51,9 @@ def main(config: Config) -> Path:
     task = nl.LanguageModeling(nl.LanguageModel(tokenizer.vocab_size, config.model), tokenizer, run.config)
     objective = nl.LanguageModelObjective(task.model, texts["train"], texts["valid"], run, config.sequence_length)
     result = nl.fit(objective, task, run)
+    if config.cache_size:
+        task.fit_cache(texts["valid"], config.cache_size)
+        task.describe(run.folder)
     split = "test" if "test" in texts else "valid"
     nl.report(run, task, data, split, task.score(texts[split]), result, task.sample(config.training.seed))
     return run.folder

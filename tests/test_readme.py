@@ -167,7 +167,7 @@ def run_in_bash(command: str, folder: Path) -> tuple[str, str | None]:
     )
     if result.returncode or "Traceback" in result.stderr:
         return result.stdout, f"{command}\nexit {result.returncode}\n{result.stdout[-2000:]}\n{result.stderr[-2000:]}"
-    if not result.stdout.strip() and ">" not in command and " copy " not in command:
+    if not result.stdout and ">" not in command and " copy " not in command:
         return result.stdout, f"{command}\nprints nothing"
     if "--json" in command.split() and ">" not in command and "|" not in command:
         for line in result.stdout.splitlines():

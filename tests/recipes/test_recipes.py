@@ -250,3 +250,18 @@ def test_a_split_that_is_too_short_is_found_before_training(tmp_path: Path, caps
     assert main(["train", "char_lm", "--data", str(tmp_path), "--run", str(tmp_path / "run"), "--smoke"]) == 1
     assert "The test split has 1 token" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["char_lm", "word_lm"])
+def test_a_cache_is_fitted_after_training_and_kept_in_the_run(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "".join(f"The {number} boats came home to the {number} harbours.\n" for number in range(300))
+    (tmp_path / "text.txt").write_text(text, encoding="utf-8")
+    folder, data = str(tmp_path / "run"), str(tmp_path / "text.txt")
+    call = ["train", name, "--smoke", "--threads", "1", "--data", data, "--run", folder, "--cache-size", "20"]
+    assert main(call) == 0
+    cache = json.loads((tmp_path / "run" / "config.json").read_text())["cache"]
+    assert cache["size"] == 20
+    assert f"|cache:20,{cache['weight']:g},{cache['sharpness']:g}|" in capsys.readouterr().out
+    assert nlp_lstm.load(folder).cache.weight == cache["weight"] > 0
