@@ -162,11 +162,10 @@ class RecurrentLayer(LayerParameters):
         _lengths.check_features(x, self.input_size)
         states = _states.read(state, self.cell, self._widths, (self.num_layers, x.shape[0]), x.device)
         cell, ends = self.cell, []
+        step = cell.step if self.backend == "loop" else partial(run_step, cell)
         for layer in range(self.num_layers):
             weights = self._weights(layer)
-            projected, before = cell.project(x, weights), tuple([one[layer] for one in states])
-            step = cell.step if self.backend == "loop" else partial(run_step, cell)
-            end = step(projected, before, weights)
+            end = step(cell.project(x, weights), tuple([one[layer] for one in states]), weights)
             ends.append(end)
             x = end[0]
         if len(ends) == 1:

@@ -16,13 +16,13 @@ from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_reading import Reading
 from nlp_lstm.tasks._folder import read_tokenizer
 from nlp_lstm.tasks._settings import build_options
-from nlp_lstm.tasks._weights import count_tensors, read_model, require_layers
+from nlp_lstm.tasks._weights import read_model, read_shapes, require_layers
 
 
 def load_classification(path: Path, config: dict[str, Any], device: torch.device) -> Classification:
     """Build the classifier that config.json describes and read its weights; raises RunFolderError where they differ."""
     tokenizer = read_tokenizer(path)
-    tensors = count_tensors(path)
+    shapes = read_shapes(path)
     settings = dict(config["model"])
     try:
         vocab_size, labels, temperature, ends = (
@@ -36,12 +36,12 @@ def load_classification(path: Path, config: dict[str, Any], device: torch.device
         _check(0 < temperature < math.inf, f"temperature {temperature}")
         _check(_are_ids(ends, tokenizer.vocab_size), f"sentence_ends {reprlib.repr(ends)} must be ids of tokens")
         options = build_options(ClassifierOptions, settings)
-        require_layers(tensors, {"num_layers": options.num_layers})
+        require_layers(shapes, {"num_layers": options.num_layers})
         with torch.device("meta"):
             model = Classifier(vocab_size, len(labels), options, ends)
     except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no classifier: {error}. Train again.") from None
-    model = read_model(path, model).to(device).eval()
+    model = read_model(path, model, shapes).to(device).eval()
     return Classification(model, tokenizer, labels, config, reading=reading, temperature=temperature)
 
 

@@ -21,7 +21,7 @@ from nlp_lstm.tasks._settings import build_options, require_types
 from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_load import load_translation
-from nlp_lstm.tasks._weights import count_tensors, read_model, require_layers
+from nlp_lstm.tasks._weights import read_model, read_shapes, require_layers
 
 
 def load(folder: str | Path, device: str = "auto") -> Any:
@@ -48,7 +48,7 @@ def load(folder: str | Path, device: str = "auto") -> Any:
 
 def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.device) -> LanguageModeling:
     tokenizer = read_tokenizer(path)
-    tensors = count_tensors(path)
+    shapes = read_shapes(path)
     settings = dict(config["model"])
     vocab_size = settings.pop("vocab_size", None)
     if vocab_size != tokenizer.vocab_size:
@@ -58,14 +58,14 @@ def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.de
         )
     try:
         options = build_options(LanguageModelOptions, settings)
-        require_layers(tensors, {"num_layers": options.num_layers})
+        require_layers(shapes, {"num_layers": options.num_layers})
         with torch.device("meta"):
             model = LanguageModel(tokenizer.vocab_size, options)
     except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no model: {error}. Train again.") from None
     if config.get("cache"):
         _check_cache(path, config["cache"])
-    return LanguageModeling(read_model(path, model).to(device).eval(), tokenizer, config)
+    return LanguageModeling(read_model(path, model, shapes).to(device).eval(), tokenizer, config)
 
 
 def _check_cache(path: Path, settings: object) -> None:

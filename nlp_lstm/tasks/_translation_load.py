@@ -14,7 +14,7 @@ from nlp_lstm.tasks._settings import build_options
 from nlp_lstm.tasks._summarization import MOST_SOURCE_WORDS, Summarization
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_tokenizers import read_tokenizers
-from nlp_lstm.tasks._weights import count_tensors, read_model, require_layers
+from nlp_lstm.tasks._weights import Shapes, read_model, read_shapes, require_layers
 
 _LONGEST_SOURCE = 1_000_000
 
@@ -25,7 +25,7 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
     Raises RunFolderError where its parts do not fit each other.
     """
     settings = dict(config["model"])
-    tensors = count_tensors(path)
+    shapes = read_shapes(path)
     try:
         sizes = settings.pop("source_vocab_size", None), settings.pop("target_vocab_size", None)
         longest = _whole(settings.pop("longest_source", None), "longest_source", _LONGEST_SOURCE)
@@ -33,7 +33,7 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
         words = None if words is None else _whole(words, "source_words", MOST_SOURCE_WORDS)
         options = build_options(EncoderDecoderOptions, settings)
         layers = {"encoder_layers": options.encoder_layers, "decoder_layers": options.decoder_layers}
-        require_layers(tensors, layers)
+        require_layers(shapes, layers)
     except (NlpLstmError, TypeError, ValueError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}. Train again.") from None
     source, target = read_tokenizers(path, options.shared)
@@ -43,18 +43,18 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
             f"{path / 'config.json'} does not fit: vocabularies of {given} ids for tokenizers of "
             f"{source.vocab_size} and {target.vocab_size}. Restore the folder, or train again."
         )
-    model = _read_model(path, source.vocab_size, target.vocab_size, options)
+    model = _read_model(path, source.vocab_size, target.vocab_size, options, shapes)
     parts = model.to(device).eval(), source, target, config, longest
     return Translation(*parts) if words is None else Summarization(*parts, words)
 
 
-def _read_model(path: Path, source: int, target: int, options: EncoderDecoderOptions) -> EncoderDecoder:
+def _read_model(path: Path, source: int, target: int, options: EncoderDecoderOptions, shapes: Shapes) -> EncoderDecoder:
     try:
         with torch.device("meta"):
             model = EncoderDecoder(source, target, options)
     except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}. Train again.") from None
-    return read_model(path, model)
+    return read_model(path, model, shapes)
 
 
 def _whole(value: Any, name: str, largest: int) -> int:

@@ -26,13 +26,25 @@ _FLOATING = ("F16", "BF16", "F32", "F64")
 Shapes = dict[str, list[int]]
 
 
-def count_tensors(folder: Path) -> int:
-    """Return how many tensors the weights of a run folder have; raises RunFolderError where they do not read."""
-    return len(_read_shapes(_checked_weights(folder)))
+def read_shapes(folder: Path) -> Shapes:
+    """Read the shapes of a run folder's weights from their header; raises RunFolderError where it does not read."""
+    path = _checked_weights(folder)
+    shapes: Shapes = {}
+    with _opened(path) as file:
+        for name in file.keys():  # noqa: SIM118
+            tensor = file.get_slice(name)
+            if tensor.get_dtype() not in _FLOATING:
+                raise RunFolderError(
+                    f"{path} does not hold weights: {shown(name)} is {tensor.get_dtype()}, none of "
+                    f"{', '.join(_FLOATING)}. Restore it, or train again."
+                )
+            shapes[name] = tensor.get_shape()
+    return shapes
 
 
-def require_layers(tensors: int, layers: Mapping[str, int]) -> None:
+def require_layers(shapes: Shapes, layers: Mapping[str, int]) -> None:
     """Raise ValueError where a model would have more layers than its weights have tensors: it is not even built."""
+    tensors = len(shapes)
     most = max(1, min(MOST_LAYERS, tensors))
     for name, value in layers.items():
         if not 1 <= value <= most:
@@ -41,14 +53,14 @@ def require_layers(tensors: int, layers: Mapping[str, int]) -> None:
             )
 
 
-def read_model(folder: Path, model: Model) -> Model:
+def read_model(folder: Path, model: Model, shapes: Shapes) -> Model:
     """Give a model that is on the meta device its memory on the CPU and the weights of a run folder.
 
-    `tie`, where the model has it, makes shared parameters one again. Raises RunFolderError where the weights do not
-    fit the model or this machine, or are no finite numbers.
+    `shapes` are what `read_shapes` gave. `tie`, where the model has it, makes shared parameters one again. Raises
+    RunFolderError where the weights do not fit the model or this machine, or are no finite numbers.
     """
-    path = _checked_weights(folder)
-    _compare(path, _read_shapes(path), model)
+    path = folder / _NAME
+    _compare(path, shapes, model)
     needed = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     if needed > _physical_memory():
         raise RunFolderError(
@@ -94,20 +106,6 @@ def _checked_weights(folder: Path) -> Path:
             f"{path} has a header of {length:,} bytes; at most {_LONGEST_HEADER:,} are read. It is not a run's file."
         )
     return path
-
-
-def _read_shapes(path: Path) -> Shapes:
-    shapes: Shapes = {}
-    with _opened(path) as file:
-        for name in file.keys():  # noqa: SIM118
-            tensor = file.get_slice(name)
-            if tensor.get_dtype() not in _FLOATING:
-                raise RunFolderError(
-                    f"{path} does not hold weights: {shown(name)} is {tensor.get_dtype()}, none of "
-                    f"{', '.join(_FLOATING)}. Restore it, or train again."
-                )
-            shapes[name] = tensor.get_shape()
-    return shapes
 
 
 @contextmanager
