@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 from typing import Literal, get_args, get_origin, get_type_hints
 
@@ -67,3 +68,13 @@ def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> UsageError:
     close = difflib.get_close_matches(given, names, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return UsageError(f"There is no {kind} named {given!r}.{hint} Allowed: {', '.join(names)}.")
+
+
+def printable(text: str, most: int) -> str:
+    """Give the first `most` characters of a text from elsewhere for a message, with ? for what does not print."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:most])
+
+
+def shown(name: str, most: int = 120) -> str:
+    """Give a name that stands in a file for a message: as it is where it is short and printable, else quoted."""
+    return name if len(name) <= most and name.isprintable() else reprlib.repr(name)

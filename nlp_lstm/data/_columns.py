@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from nlp_lstm.errors import DataError
+from nlp_lstm.errors import DataError, shown
 
 _TOLD = 20
 TEXT_COLUMNS = ("text", "sentence", "content", "review")
@@ -48,6 +47,6 @@ def usual_column(columns: Iterable[str], usual: Iterable[str]) -> str | None:
 def listed(names: Iterable[str]) -> str:
     """List names in a message, the first twenty; what is long or would not print is quoted."""
     rest = iter(names)
-    told = [name if len(name) <= 80 and name.isprintable() else reprlib.repr(name) for name in islice(rest, _TOLD)]
+    told = [shown(name, 80) for name in islice(rest, _TOLD)]
     more = sum(1 for _ in rest)
     return (", ".join(told) or "none") + (f" and {more:,} more" if more else "")

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from nlp_lstm.data._columns import asked_column, listed
 from nlp_lstm.data._delimited import Cells, Row, literal_cells, named_rows, quoted_cells, tab_cells
 from nlp_lstm.data._plain import read_lines, unreadable
-from nlp_lstm.errors import DataError
+from nlp_lstm.errors import DataError, printable
 
 _PARQUET_ROWS = 256
 
@@ -91,8 +91,7 @@ def _table_format(cells: Callable[[Path], Iterator[Cells]]) -> RecordFormat:
 
 
 def _first_line(error: Exception) -> str:
-    line = str(error).strip().partition("\n")[0][:200]
-    return "".join(sign if sign.isprintable() else "?" for sign in line)
+    return printable(str(error).strip().partition("\n")[0], 200)
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
+from nlp_lstm.errors import shown
+
 Options = TypeVar("Options")
 _LARGEST_NUMBER = 2**31 - 1
 _LONGEST_TEXT = 10_000
@@ -50,8 +52,3 @@ def _fits(value: object, hint: Any, largest: float) -> bool:
     if hint is str or get_origin(hint) is Literal:
         return isinstance(value, str) and len(value) <= _LONGEST_TEXT
     return True
-
-
-def shown(name: str) -> str:
-    """Give a name that stands in a file for a message: as it is where it is short and printable, else quoted."""
-    return name if len(name) <= 120 and name.isprintable() else reprlib.repr(name)

@@ -13,9 +13,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from nlp_lstm.errors import RunFolderError
+from nlp_lstm.errors import RunFolderError, shown
 from nlp_lstm.tasks._folder import Model, checked_file
-from nlp_lstm.tasks._settings import shown
 
 MOST_LAYERS = 1000
 """More than any run has; a hostile config.json may name more, and building them would take for ever."""

@@ -8,7 +8,7 @@ import reprlib
 from pathlib import Path
 from typing import Any
 
-from nlp_lstm.errors import RunFolderError
+from nlp_lstm.errors import RunFolderError, printable
 
 CONFIG_NAME = "tokenizer_config.json"
 LIBRARY_JSON = "tokenizer.json"
@@ -93,7 +93,7 @@ def read_config(folder: Path, tokenizer: str | None = None) -> dict[str, Any]:
 
 def one_line(fault: BaseException) -> str:
     """Return what a library says of a file, whose bytes it may quote: short, and without control characters."""
-    return "".join(sign if sign.isprintable() else "?" for sign in str(fault).strip()[:300])
+    return printable(str(fault).strip(), 300)
 
 
 def read_flag(folder: Path, config: dict[str, Any], name: str) -> bool:
