@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 import nlp_lstm as nl
+from nlp_lstm.models import load_word_vectors
 from nlp_lstm.training import newest_checkpoint
 
 _LINES = [
@@ -35,7 +36,8 @@ class Reader:
 
 def all_readers(work: Path) -> list[Reader]:
     """Make every reader with its input; `work` is an empty folder to make them in."""
-    return [*_texts(work), *_labelled(work), *_pairs(work), *_tokenizers(work), *_runs(work), _checkpoint(work)]
+    data = [*_texts(work), *_labelled(work), *_pairs(work), *_vectors()]
+    return [*data, *_tokenizers(work), *_runs(work), _checkpoint(work)]
 
 
 def _texts(work: Path) -> list[Reader]:
@@ -92,6 +94,18 @@ def _pairs(work: Path) -> list[Reader]:
     ]
 
 
+def _vectors() -> list[Reader]:
+    words = sorted({word for line in _LINES for word in line.split()})
+    lines = "".join(f"{word} {number}.5 -{number}e-1 0.25\n" for number, word in enumerate(words)).encode()
+    fasttext = f"{len(words)} 3\n".encode() + lines.replace(b"\n", b" \n")
+    inputs = {"glove.txt": lines, "glove.txt.gz": gzip.compress(lines, mtime=0), "fasttext.vec": fasttext}
+
+    def read_of(name: str) -> Callable[[Path], object]:
+        return lambda folder: load_word_vectors(torch.nn.Parameter(torch.zeros(len(words), 3)), words, folder / name)
+
+    return [Reader(f"vectors {name}", {name: content}, read_of(name)) for name, content in inputs.items()]
+
+
 def _table(work: Path, ending: str, rows: list[dict[str, Any]]) -> bytes:
     if ending == ".jsonl":
         return "".join(json.dumps(row) + "\n" for row in rows).encode()
@@ -127,16 +141,20 @@ def _runs(work: Path) -> list[Reader]:
     torch.manual_seed(0)
     words, characters = nl.train_tokenizer("word", _LINES), nl.train_tokenizer("character", _LINES)
     shape = {"embedding_size": 3, "hidden_size": 4, "num_layers": 2}
-    model = nl.LanguageModel(characters.vocab_size, nl.LanguageModelOptions(**shape))
     about = {"recipe": "char_lm", "seed": 3, "cache": {"size": 5, "weight": 0.1, "sharpness": 0.3}}
     about["data"] = {"data": "pydoc", "valid_fraction": 0.1}
-    nl.LanguageModeling(model, characters, about).save(work / "language model")
+    for name, tied in (("language model", False), ("tied language model", True)):
+        model = nl.LanguageModel(characters.vocab_size, nl.LanguageModelOptions(**shape, tied=tied))
+        nl.LanguageModeling(model, characters, about).save(work / name)
     shape["num_layers"] = 1
     nl.Classification.build(words, _LABELS, nl.ClassifierOptions(**shape), about).save(work / "classifier")
-    options = nl.EncoderDecoderOptions(embedding_size=3, encoder_size=2, decoder_size=4, shared=False)
+    sizes = {"embedding_size": 3, "encoder_size": 2, "decoder_size": 4}
+    options = nl.EncoderDecoderOptions(**sizes, shared=False)
     translator = nl.EncoderDecoder(words.vocab_size, characters.vocab_size, options)
     nl.Translation(translator, words, characters, about).save(work / "translator")
-    names = ("language model", "classifier", "translator")
+    summarizer = nl.EncoderDecoder(words.vocab_size, words.vocab_size, nl.EncoderDecoderOptions(**sizes, copy=True))
+    nl.Summarization(summarizer, words, words, about, source_words=7).save(work / "summarizer")
+    names = ("language model", "tied language model", "classifier", "translator", "summarizer")
     return [
         Reader(f"run {name}", _files_of(work / name), lambda folder: nl.load(folder, device="cpu")) for name in names
     ]

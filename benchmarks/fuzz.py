@@ -1,8 +1,9 @@
 """Damaged and hostile files over everything that reads files: is each read, or refused in a sentence?
 
-Each reader (of texts, labelled texts, pairs, tokenizers, run folders and checkpoints) is given small valid inputs with
-one file damaged: bytes flipped, cut, inserted, moved, spliced with another file; JSON values of another kind; a pipe, a
-link, a device, a folder or two gigabytes of nothing in its place. What an input is follows from --seed and its number.
+Each reader (of texts, labelled texts, pairs, word vectors, tokenizers, run folders and checkpoints) is given small
+valid inputs with one file damaged: bytes flipped, cut, inserted, moved, spliced with another file; JSON values of
+another kind; a pipe, a link, a device, a folder or two gigabytes of nothing in its place. What an input is follows from
+--seed and its number.
 
 They are read in a worker process whose address space may grow by four gigabytes, which keeps the machine safe; what is
 judged is the growth of its peak resident memory. An input fails that raises anything but an error of nlp_lstm, takes

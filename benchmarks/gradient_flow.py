@@ -32,8 +32,7 @@ class Subject:
     """A model to measure, under the name that the table has for it."""
 
     name: str
-    model: nl.LanguageModel
-    tokenizer: nl.Tokenizer
+    task: nl.LanguageModeling
     run: str | None = None
 
 
@@ -50,7 +49,7 @@ def untrained(cells: list[str], data: nl.DataOptions, arguments: argparse.Namesp
             forget_bias=arguments.forget_bias,
         )
         torch.manual_seed(arguments.seed)
-        subjects.append(Subject(cell, nl.LanguageModel(tokenizer.vocab_size, options), tokenizer))
+        subjects.append(Subject(cell, nl.LanguageModeling.build(tokenizer, options)))
     return subjects
 
 
@@ -59,12 +58,15 @@ def trained(run: str) -> Subject:
     task = nl.load(run)
     if not isinstance(task, nl.LanguageModeling):
         raise nl.UsageError(f"--run {run} holds no language model: it answers to `nlp-lstm {task.command}`.")
-    return Subject(run, task.model, task.tokenizer, run)
+    return Subject(run, task, run)
 
 
-def texts(data: nl.DataOptions, tokenizer: nl.Tokenizer, count: int, length: int) -> Tensor:
-    """Cut `count` texts of `length` tokens out of the validation part, evenly spread over it: (count, length) int64."""
-    ids = nl.tokenize(nl.load_text(data).split("valid"), tokenizer).ids
+def texts(data: nl.DataOptions, task: nl.LanguageModeling, count: int, length: int) -> Tensor:
+    """Cut `count` texts of `length` tokens out of the validation part, evenly spread over it: (count, length) int64.
+
+    They are as the model reads them, in small letters or from the end where it was trained so.
+    """
+    ids = task.tokenize(nl.load_text(data).split("valid")).ids
     if len(ids) < length:
         raise nl.DataError(
             f"--data {data.data} has {len(ids)} tokens to validate on; --steps and --positions need {length}. "
@@ -76,15 +78,16 @@ def texts(data: nl.DataOptions, tokenizer: nl.Tokenizer, count: int, length: int
 
 def measure(subject: Subject, ids: Tensor, steps: int) -> dict[str, Any]:
     """Measure one model; give its norms from k = 0 to `steps`."""
-    norms = gradient_flow(subject.model, ids, steps)  # (texts, steps + 1)
+    model = subject.task.model
+    norms = gradient_flow(model, ids.to(model.embedding.device), steps)  # (texts, steps + 1)
     mean = norms.mean(dim=0)
     reached = float(mean[-1] / mean[1])
-    options = subject.model.options
+    options = model.options
     return {
         "name": subject.name,
         "run": subject.run,
         **{name: getattr(options, name) for name in ("cell", "hidden_size", "num_layers")},
-        "parameters": sum(parameter.numel() for parameter in subject.model.parameters()),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "norm": mean.tolist(),
         "deviation": norms.std(dim=0).tolist() if len(norms) > 1 else None,
         "factor_per_step": reached ** (1 / (steps - 1)),
@@ -161,10 +164,7 @@ def main() -> int:
                 subjects = [trained(run) for run in arguments.run]
             else:
                 subjects = untrained(arguments.cells or ["rnn", "lstm", "gru"], data, arguments)
-            models = [
-                measure(one, texts(data, one.tokenizer, arguments.texts, length).to(one.model.embedding.device), steps)
-                for one in subjects
-            ]
+            models = [measure(one, texts(data, one.task, arguments.texts, length), steps) for one in subjects]
     except nl.NlpLstmError as error:
         parser.error(str(error))
     if arguments.plot is not None:

@@ -4,7 +4,8 @@ Every recipe is trained once without a break, in small sizes with a checkpoint e
 makes its run folder. Then it is started again and again, killed (SIGKILL) at an instant drawn from that time, checked
 for files that do not load under their real names, resumed with --resume (or started anew where the folder describes no
 run yet), and killed once more or left to its end. Weights, metrics (but for times), settings and scores are held
-against those of the unbroken run. All on the processor, with a fixed number of threads.
+against those of the unbroken run. One case more is a text that is streamed from shards, of which an epoch has several
+buffers and the run several epochs. All on the processor, with a fixed number of threads.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import torch
 from _common import format_table, new_parser, nlp_lstm_command, print_result
 from safetensors.torch import load_file
 
-RECIPES = ("char_lm", "word_lm", "sentiment", "translation")
+RECIPES = ("char_lm", "word_lm", "sentiment", "translation", "summarization")
+STREAMED = "char_lm-streamed"
+CASES = {**{recipe: recipe for recipe in RECIPES}, STREAMED: "char_lm"}
 SMALL = ["--max-steps", "300", "--validations", "10", "--checkpoint-steps", "4"]
 TIMES = {"seconds", "items_per_second", "at"}
 COMMANDS = {"command", "code"}
@@ -32,7 +35,7 @@ COMMANDS = {"command", "code"}
 
 @dataclass
 class Count:
-    """What became of a recipe's kills."""
+    """What became of the kills of a recipe, or of the streamed case."""
 
     recipe: str
     kills: int = 0
@@ -43,9 +46,22 @@ class Count:
     differences: list[str] = field(default_factory=list)
 
 
-def start(recipe: str, folder: Path, options: list[str], log: Path, resume: bool = False) -> subprocess.Popen[bytes]:
+def options_of(case: str, work: Path) -> list[str]:
+    """Give the options of a case alone; of the streamed one, after its shards have been written."""
+    if case != STREAMED:
+        return []
+    shards, chance = work / "shards", random.Random(0)
+    shards.mkdir(exist_ok=True)
+    for number in range(4):
+        texts = (" ".join(chance.choices(["tide", "gull", "boat", "sand"], k=40)) for _ in range(100))
+        lines = "".join(json.dumps({"text": text}) + "\n" for text in texts)
+        (shards / f"{number}.jsonl").write_text(lines, encoding="utf-8")
+    return ["--data", str(shards / "*.jsonl"), "--stream", "true", "--shuffle-buffer", "20000"]
+
+
+def start(case: str, folder: Path, options: list[str], log: Path, resume: bool = False) -> subprocess.Popen[bytes]:
     """Start a training in a process of its own, whose output goes to a file."""
-    command = nlp_lstm_command("train", recipe, "--smoke", "--run", folder, "--device", "cpu", *SMALL, *options)
+    command = nlp_lstm_command("train", CASES[case], "--smoke", "--run", folder, "--device", "cpu", *SMALL, *options)
     with log.open("wb") as file:
         return subprocess.Popen([*command, *(["--resume"] if resume else [])], stdout=file, stderr=subprocess.STDOUT)
 
@@ -118,28 +134,29 @@ def kill_once(count: Count, folder: Path, whole: dict[str, Any], instants: list[
     count.differences += [f"{folder.name}: {name}" for name in wrong]
 
 
-def measure(recipe: str, kills: int, chance: random.Random, work: Path, options: list[str]) -> Count:
-    """Train a recipe unbroken, then kill it so many times."""
-    folder = work / recipe
+def measure(case: str, kills: int, chance: random.Random, work: Path, options: list[str]) -> Count:
+    """Train a case unbroken, then kill it so many times."""
+    options = [*options_of(case, work), *options]
+    folder = work / case
     log = folder.with_suffix(".log")
-    process = start(recipe, folder, options, log)
+    process = start(case, folder, options, log)
     wait_for_training(process, folder, log)
     began = time.perf_counter()
     finish(process, log)
-    took, whole, count = time.perf_counter() - began, outcome(folder), Count(recipe)
+    took, whole, count = time.perf_counter() - began, outcome(folder), Count(case)
     while count.kills < kills:
         number = min(kills - count.kills, chance.choice((1, 1, 1, 2)))  # some are killed a second time
         instants = [chance.uniform(0, took) for _ in range(number)]
-        kill_once(count, work / f"{recipe}-{count.kills}", whole, instants, options)
-        print(f"{recipe}: {count.kills} of {kills} kills", file=sys.stderr, flush=True)
+        kill_once(count, work / f"{case}-{count.kills}", whole, instants, options)
+        print(f"{case}: {count.kills} of {kills} kills", file=sys.stderr, flush=True)
     return count
 
 
 def main() -> int:
-    """Kill all recipes and print what became of them; the exit code is 1 where anything differs."""
+    """Kill all cases and print what became of them; the exit code is 1 where anything differs."""
     parser = new_parser(__doc__, "Options after -- go to nlp-lstm train in all runs.")
-    parser.add_argument("--kills", type=int, help="over all recipes together (default: 50; with --smoke 1)")
-    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES, help="which (default: all)")
+    parser.add_argument("--kills", type=int, help="over all cases together (default: 50; with --smoke 1)")
+    parser.add_argument("--recipes", nargs="+", default=list(CASES), choices=CASES, help="which (default: all)")
     parser.add_argument("--threads", type=int, default=1, help="of each training (default: 1)")
     parser.add_argument("--seed", type=int, default=0, help="of the instants (default: 0)")
     parser.add_argument("options", nargs="*", metavar="-- OPTION", help="options of nlp-lstm train")

@@ -1,7 +1,8 @@
 """The translator: BLEU against training time, time of decoding, and speed of training beside plain torch.nn.
 
-quality: each budget and seed is trained by `nlp-lstm train translation` in a process of its own, and the weights that
-it saved are scored by `nlp-lstm evaluate` on the test split, with a beam of 5.
+quality: each budget and seed is trained by `nlp-lstm train translation` in a process of its own. When all are trained,
+the weights that each saved, which were chosen on the validation split, are scored once by `nlp-lstm evaluate` on the
+test split, with a beam of 5; of the seeds of a budget, mean and standard deviation are given.
 decoding: the last of these runs, or that of --run, translates 1,000 test sentences greedily and with a beam of 5; the
 model is loaded before, and of several rounds the median is given.
 speed: sentences a second of training, of a bidirectional LSTM of 256, attention, a decoder of 512 and 8,000 pieces in
@@ -24,6 +25,7 @@ from typing import Any
 import torch
 from _common import format_table, new_parser, print_result, run_command
 from _plain_translator import PlainTranslator
+from _training import mean_and_deviation, mean_line
 from torch import Tensor
 
 import nlp_lstm as nl
@@ -38,7 +40,7 @@ Step = Callable[[PairBatch], None]
 
 
 def quality(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    """Train each budget with each seed and score it."""
+    """Train each budget with each seed; score them when nothing is left that the test split could decide."""
     runs = []
     options = data_flags(arguments) + (["--smoke"] if arguments.smoke else ["--config", arguments.config])
     for budget in [None] if arguments.smoke else arguments.max_time:
@@ -46,13 +48,42 @@ def quality(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
             run = folder / f"translation-{budget or 'smoke'}-seed{seed}"
             limit = ["--max-time", budget] if budget else []
             run_command("train", "translation", "--run", run, "--seed", seed, *limit, *options)
-            scores = json.loads(run_command("evaluate", run, "--json"))
-            records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-            figures = {name: scores[name] for name in ("bleu", "chrf", "ter", "exact_match", "n", "signature")}
-            figures |= {"confidence_interval": scores["confidence_interval"]["bleu"]}
-            spent = {"steps": records[-1]["step"], "seconds": records[-1]["seconds"]}
-            runs.append({"max_time": budget, "seed": seed, "run": str(run), **figures, **spent})
-    return runs
+            runs.append({"max_time": budget, "seed": seed, "run": str(run), **trained(run)})
+    return [{**run, **scored(run["run"])} for run in runs]
+
+
+def trained(run: Path) -> dict[str, Any]:
+    """What training took, what it came to on the validation split, and the size of what it saved."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return {
+        "steps": records[-1]["step"],
+        "seconds": records[-1]["seconds"],
+        "valid_loss": min(record["valid_loss"] for record in records),
+        "parameters": nl.load(run).parameter_count,
+        "model_mb": (run / "model.safetensors").stat().st_size / 1e6,
+    }
+
+
+def scored(run: str) -> dict[str, Any]:
+    """The scores of a run's test split."""
+    scores = json.loads(run_command("evaluate", run, "--json"))
+    figures = {name: scores[name] for name in ("bleu", "chrf", "ter", "exact_match", "n", "signature")}
+    return figures | {"confidence_interval": scores["confidence_interval"]["bleu"]}
+
+
+def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sum up the seeds of each budget."""
+    return [
+        {
+            "max_time": budget,
+            "runs": sum(run["max_time"] == budget for run in runs),
+            **{
+                name: mean_and_deviation([run[name] for run in runs if run["max_time"] == budget])
+                for name in ("bleu", "chrf", "exact_match")
+            },
+        }
+        for budget in dict.fromkeys(run["max_time"] for run in runs)
+    ]
 
 
 def data_flags(arguments: argparse.Namespace) -> list[str]:
@@ -170,9 +201,12 @@ def tables(result: dict[str, Any]) -> str:
     """Lay the parts that were measured out in tables."""
     shown = []
     if "quality" in result:
-        columns = ["bleu", "chrf", "exact_match", "steps", "seconds"]
-        rows = [[str(run["max_time"]), run["seed"], *(run[name] for name in columns)] for run in result["quality"]]
-        shown.append(format_table(["budget", "seed", *columns], rows))
+        columns = ["bleu", "chrf", "exact_match", "valid_loss", "steps", "seconds", "parameters", "model_mb"]
+        rows = [
+            [run["max_time"] or "smoke", run["seed"], *(run[name] for name in columns)] for run in result["quality"]
+        ]
+        shown.append(format_table(["budget", "seed", *(name.replace("_", " ") for name in columns)], rows))
+        shown.append("\n".join(mean_line(one["max_time"] or "smoke", "bleu", one) for one in result["summary"]))
     if "decoding" in result:
         rows = [[f"beam {one['beam_size']}", one["sentences"], one["seconds"]] for one in result["decoding"]]
         shown.append(format_table(["decoding", "sentences", "seconds"], rows))
@@ -208,6 +242,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as work:
         if "quality" in arguments.parts:
             result["quality"] = quality(arguments, Path(arguments.runs or work))
+            result["summary"] = summary(result["quality"])
         if "decoding" in arguments.parts:
             result["decoding"] = decoding(arguments.run or result["quality"][-1]["run"], arguments)
         if "speed" in arguments.parts:

@@ -57,7 +57,11 @@ if TYPE_CHECKING:
     from nlp_lstm.tasks import compare as compare
     from nlp_lstm.tasks import label_names as label_names
     from nlp_lstm.tasks import load as load
+    from nlp_lstm.tasks import load_language_model as load_language_model
+    from nlp_lstm.tasks import new_classification as new_classification
+    from nlp_lstm.tasks import new_language_model as new_language_model
     from nlp_lstm.tasks import read_tokenizers as read_tokenizers
+    from nlp_lstm.tasks import resume_task as resume_task
     from nlp_lstm.tasks import shorten_sources as shorten_sources
     from nlp_lstm.tasks import train_tokenizers as train_tokenizers
     from nlp_lstm.tokenization import BytePairTokenizer as BytePairTokenizer
@@ -92,7 +96,11 @@ _FOLDER_OF: dict[str, str] = {
     "Summarization": "tasks",
     "Translation": "tasks",
     "load": "tasks",
+    "load_language_model": "tasks",
+    "new_classification": "tasks",
+    "new_language_model": "tasks",
     "read_tokenizers": "tasks",
+    "resume_task": "tasks",
     "shorten_sources": "tasks",
     "train_tokenizers": "tasks",
     "run_recipe": "cli",

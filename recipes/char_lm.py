@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +20,11 @@ class Config:
         tokenizer: what a token is: character, byte, bpe, or a sentencepiece model.
         vocab_size: most tokens to keep; by default all characters, or 8,000 pieces.
         byte_fallback: write characters that training never saw as bytes, which loses nothing and costs 256 more tokens.
+        lowercase: make all letters small, in training and in whatever the model reads later.
+        html_line_breaks: read the line break of HTML, <br />, as the end of a line, there as well.
+        backward: read text from its end to its beginning, for the second direction of a classifier.
+        pretrained: run folder of a language model to go on from, with its tokenizer, sizes, weights and reading: train
+            on text of many kinds first and on that of the task then. What else is asked of these is refused.
         sequence_length: time steps that the gradient goes back through.
         cache_size: past tokens that a continuous cache makes likelier again (Grave et al. 2017); 0 is off.
         model: the language model.
@@ -28,6 +35,10 @@ class Config:
     tokenizer: Literal["character", "byte", "bpe", "sentencepiece-unigram", "sentencepiece-bpe"] = "character"
     vocab_size: int | None = None
     byte_fallback: bool = False
+    lowercase: bool = False
+    html_line_breaks: bool = False
+    backward: bool = False
+    pretrained: str | None = None
     sequence_length: int = 64
     cache_size: int = 0
     model: nl.LanguageModelOptions = nl.LanguageModelOptions(embedding_size=64, hidden_size=512)
@@ -37,18 +48,22 @@ class Config:
 SMOKE = {"hidden_size": 16, "embedding_size": 8, "sequence_length": 16, "max_steps": 5, "validations": 1}
 
 
+def train_tokenizer(config: Config, text: Iterable[str]) -> nl.Tokenizer:
+    """Choose the tokens to keep."""
+    options = {"byte_fallback": config.byte_fallback} if config.tokenizer == "character" else {}
+    return nl.train_tokenizer(config.tokenizer, text, config.vocab_size, **options)
+
+
 def main(config: Config) -> Path:
     """Train, evaluate and save; print the scores and a sample; return the run folder."""
     run = nl.start_run(__file__, config)
     data = nl.load_text(config.data)
     run.announce(data)
     if run.resumed:
-        tokenizer = nl.load_tokenizer(run.folder)
+        task = nl.resume_task(run.folder, run.config)
     else:
-        options = {"byte_fallback": config.byte_fallback} if config.tokenizer == "character" else {}
-        tokenizer = nl.train_tokenizer(config.tokenizer, data.split("train"), config.vocab_size, **options)
-    texts = nl.tokenize_splits(data, tokenizer)
-    task = nl.LanguageModeling(nl.LanguageModel(tokenizer.vocab_size, config.model), tokenizer, run.config)
+        task = nl.new_language_model(config, run.config, data.split("train"), partial(train_tokenizer, config), SMOKE)
+    texts = task.tokenize_splits(data)
     objective = nl.LanguageModelObjective(task.model, texts["train"], texts["valid"], run, config.sequence_length)
     result = nl.fit(objective, task, run)
     if config.cache_size:

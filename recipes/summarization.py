@@ -31,7 +31,7 @@ class Config:
     batch_tokens: int | None = None
     subword_sampling: float = 0.0
     model: nl.EncoderDecoderOptions = nl.EncoderDecoderOptions(
-        embedding_size=128, encoder_size=128, encoder_layers=1, decoder_size=256, dropout=0.1, copy=True
+        embedding_size=128, encoder_size=128, decoder_size=256, dropout=0.1, copy=True
     )
     training: nl.TrainingOptions = nl.TrainingOptions(
         max_time="1m", batch_size=64, learning_rate=8e-3, average=0.99, warmup=0.05

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import nlp_lstm as nl
@@ -17,6 +19,11 @@ class Config:
         vocab_size: most words to keep, the most frequent first; the others become <unk>.
         min_frequency: how often a word must occur in the training text to be kept.
         pretokenized: the text is split into words by spaces already, and <unk> in it is the unknown word.
+        lowercase: make all letters small, in training and in whatever the model reads later.
+        html_line_breaks: read the line break of HTML, <br />, as the end of a line, there as well.
+        backward: read text from its end to its beginning, for the second direction of a classifier.
+        pretrained: run folder of a language model to go on from, with its tokenizer, sizes, weights and reading: train
+            on text of many kinds first and on that of the task then. What else is asked of these is refused.
         sequence_length: time steps that the gradient goes back through.
         cache_size: past words that a continuous cache makes likelier again (Grave et al. 2017); 0 is off.
         model: the language model.
@@ -27,6 +34,10 @@ class Config:
     vocab_size: int | None = 50_000
     min_frequency: int = 2
     pretokenized: bool = False
+    lowercase: bool = False
+    html_line_breaks: bool = False
+    backward: bool = False
+    pretrained: str | None = None
     sequence_length: int = 35
     cache_size: int = 0
     model: nl.LanguageModelOptions = nl.LanguageModelOptions(
@@ -38,18 +49,22 @@ class Config:
 SMOKE = {"hidden_size": 16, "embedding_size": 8, "sequence_length": 8, "max_steps": 5, "validations": 1}
 
 
+def train_tokenizer(config: Config, text: Iterable[str]) -> nl.Tokenizer:
+    """Choose the words to keep."""
+    options = {"min_frequency": config.min_frequency, "pretokenized": config.pretokenized}
+    return nl.train_tokenizer("word", text, config.vocab_size, **options)
+
+
 def main(config: Config) -> Path:
     """Train, evaluate and save; print the scores and a sample; return the run folder."""
     run = nl.start_run(__file__, config)
     data = nl.load_text(config.data)
     run.announce(data)
-    options = {"min_frequency": config.min_frequency, "pretokenized": config.pretokenized}
     if run.resumed:
-        tokenizer = nl.load_tokenizer(run.folder)
+        task = nl.resume_task(run.folder, run.config)
     else:
-        tokenizer = nl.train_tokenizer("word", data.split("train"), config.vocab_size, **options)
-    texts = nl.tokenize_splits(data, tokenizer)
-    task = nl.LanguageModeling(nl.LanguageModel(tokenizer.vocab_size, config.model), tokenizer, run.config)
+        task = nl.new_language_model(config, run.config, data.split("train"), partial(train_tokenizer, config), SMOKE)
+    texts = task.tokenize_splits(data)
     objective = nl.LanguageModelObjective(task.model, texts["train"], texts["valid"], run, config.sequence_length)
     result = nl.fit(objective, task, run)
     if config.cache_size:

@@ -1,4 +1,4 @@
-"""What the benchmarks of the zoo and of the gradient compute themselves, without a training."""
+"""What the benchmarks compute themselves, without a training."""
 
 from __future__ import annotations
 
@@ -76,6 +76,18 @@ def test_a_run_without_a_language_model_is_refused(benchmark: ModuleType, tmp_pa
 
 
 @pytest.mark.parametrize("benchmark", ["gradient_flow"], indirect=True)
+def test_gradients_are_measured_on_text_as_the_model_reads_it(benchmark: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("Some Words, and THEN more of them.\n" * 90, encoding="utf-8")
+    data = nl.DataOptions(str(tmp_path / "text.txt"))
+    tokenizer = nl.train_tokenizer("character", ["some words, and then more of them.\n"], byte_fallback=False)
+    options = nl.LanguageModelOptions(embedding_size=4, hidden_size=6)
+    nl.LanguageModeling.build(tokenizer, options, lowercase=True, backward=True).save(tmp_path / "run")
+    valid = "".join(nl.load_text(data).split("valid"))
+    (ids,) = benchmark.texts(data, benchmark.trained(str(tmp_path / "run")).task, 1, len(valid)).tolist()
+    assert tokenizer.decode(ids[::-1]) == valid.lower()
+
+
+@pytest.mark.parametrize("benchmark", ["gradient_flow"], indirect=True)
 def test_the_table_has_powers_of_two_and_the_end(benchmark: ModuleType) -> None:
     models = [{"name": "gru", "norm": [0.5**k for k in range(7)], "factor_per_step": 0.5}]
     _, *rows, factor = benchmark.table(models, 6).splitlines()
@@ -84,3 +96,39 @@ def test_the_table_has_powers_of_two_and_the_end(benchmark: ModuleType) -> None:
     assert factor.split()[-1] == "0.5"
     powers = benchmark.table([{**models[0], "norm": [0.5**k for k in range(9)]}], 8).splitlines()
     assert [row.split()[2] for row in powers[1:-1]] == ["0", "1", "2", "4", "8"]
+
+
+@pytest.mark.parametrize("benchmark", ["copying"], indirect=True)
+@pytest.mark.parametrize("task", ["copy", "reverse"])
+def test_sequences_to_copy_and_reverse(task: str, benchmark: ModuleType, tmp_path: Path) -> None:
+    sizes = {"train": 200, "valid": 20, "test": 30}
+    benchmark.write_task(tmp_path / "data", task, sizes, 9, 5)
+    texts = {}
+    for split, count in sizes.items():
+        sources, targets = (
+            [line.split(" ") for line in (tmp_path / "data" / f"{split}.{side}").read_text().splitlines()]
+            for side in ("source", "target")
+        )
+        assert targets == [symbols if task == "copy" else symbols[::-1] for symbols in sources]
+        assert len(sources) == count
+        lengths = {len(symbols) for symbols in sources}
+        assert lengths == {9} if split == "test" else lengths <= set(range(1, 10))
+        assert len(lengths) == 9 or split != "train"
+        assert {symbol for symbols in sources for symbol in symbols} <= set(benchmark.SYMBOLS)
+        texts[split] = {tuple(symbols) for symbols in sources}
+    assert not texts["train"] & texts["test"]
+    with pytest.raises(SystemExit, match="greater --length"):
+        benchmark.write_task(tmp_path / "short", task, {"train": 900, "test": 900}, 1, 5)
+
+
+@pytest.mark.parametrize("benchmark", ["copying"], indirect=True)
+def test_sequences_of_any_length_are_trained_on(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[object, ...]] = []
+    monkeypatch.setattr(benchmark, "run_command", lambda *call: calls.append(call) or '{"exact_match": 1.0, "n": 2}')
+    (tmp_path / "metrics.jsonl").write_text('{"step": 3, "seconds": 1.5}\n')
+    (tmp_path / "config.json").write_text('{"threads": 1}')
+    benchmark.train_and_score("copy", tmp_path / "data", tmp_path, 0, [])
+    trained = [str(part) for part in calls[0]]
+    assert trained[trained.index("--max-words") + 1] == "0"

@@ -166,13 +166,28 @@ def check_large_text(folder: Path) -> None:
         assert 10 < text["tokenising_peak_mb"] < text["training_peak_mb"]  # training has torch in memory as well
     difference = large["training_peak_mb"] - small["training_peak_mb"]
     assert result["training_peak_difference_mb"] == pytest.approx(difference)
+    result = measure("large_text", "--shards", "2", "--size", "60KB", "--small", "40KB", folder=folder)
+    assert own_fields(result) == {"seed", "texts", "training_peak_difference_mb"}
+    for text, size in zip(result["texts"], (0.04, 0.06), strict=True):
+        assert set(text) == {"size_mb", "shards", "on_disk_mb", "first_step_seconds", "training_peak_mb"}
+        assert (text["size_mb"], text["shards"]) == (size, 2)
+        assert 0.1 * size < text["on_disk_mb"] < size  # packed
+        assert text["first_step_seconds"] > 0
+        assert text["training_peak_mb"] > 50
+    refused = run("large_text", "--shards", "0", folder=folder)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "'0' is no whole number from 1 up" in refused.stderr
 
 
 def check_translation(folder: Path) -> None:
     result = measure("translation", "--seeds", "3", folder=folder)
-    assert own_fields(result) == {"seeds", "quality", "decoding", "speed"}
+    assert own_fields(result) == {"seeds", "quality", "summary", "decoding", "speed"}
     (run,) = result["quality"]
     assert run["seed"] == 3
+    assert 4 * run["parameters"] / 1e6 <= run["model_mb"] < 4 * run["parameters"] / 1e6 + 0.1
+    assert run["valid_loss"] > 0
+    (summary,) = result["summary"]
+    assert (summary["runs"], summary["bleu"]) == (1, {"mean": run["bleu"], "deviation": None})
     assert run["steps"] == 5
     assert run["confidence_interval"][0] <= run["bleu"] <= run["confidence_interval"][1]
     assert "tok:13a" in run["signature"]
@@ -291,6 +306,16 @@ def check_gradient_flow(folder: Path) -> None:
     assert one["parameters"] == sum(parameter.numel() for parameter in model.parameters())
 
 
+def check_copying(folder: Path) -> None:
+    result = measure("copying", "--seeds", "2", "--length", "14", "--", "--max-steps", "3", folder=folder)
+    assert own_fields(result) == {"seeds", "length", "options", "runs"}
+    assert (result["seeds"], result["length"], result["options"]) == ([2], 14, ["--max-steps", "3"])
+    assert [(one["task"], one["seed"], one["n"], one["steps"]) for one in result["runs"]] == [
+        ("copy", 2, 10, 3),
+        ("reverse", 2, 10, 3),
+    ]
+
+
 def check_fuzz(folder: Path) -> None:
     result = measure("fuzz", "--seed", "4", "--seconds", "100", "--inputs", "70", folder=folder)
     assert own_fields(result) == {"seed", "inputs", "limits", "readers", "failures"}
@@ -312,6 +337,7 @@ def check_fuzz(folder: Path) -> None:
 CHECKS: dict[str, Callable[[Path], None]] = {
     "cells": check_cells,
     "char_lm": check_char_lm,
+    "copying": check_copying,
     "fuzz": check_fuzz,
     "generation": check_generation,
     "gradient_flow": check_gradient_flow,

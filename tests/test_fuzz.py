@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
+import os
 import random
+import signal
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,10 +23,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_lstm.errors import NlpLstmError
+from nlp_lstm.errors import DataError, NlpLstmError
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-KINDS = ("text", "labelled", "pairs", "tokenizer", "run", "checkpoint")
+KINDS = ("text", "labelled", "pairs", "vectors", "tokenizer", "run", "checkpoint")
 
 
 def load_module(name: str) -> ModuleType:
@@ -52,6 +56,17 @@ def is_accepted(reader: Any, folder: Path) -> bool:
     except NlpLstmError:
         return False
     return True
+
+
+def test_every_task_and_form_of_a_run_is_read(readers: dict[str, list[Any]]) -> None:
+    configs = [json.loads(reader.files["config.json"]) for reader in readers["run"]]
+    assert {config["task"] for config in configs} == {"language_modeling", "classification", "translation"}
+    assert ["source_words" in config["model"] for config in configs].count(True) == 1  # a summarizer
+    languages = [config["model"]["tied"] for config in configs if config["task"] == "language_modeling"]
+    assert languages == [False, True]
+    assert {reader.name for reader in readers["vectors"]} == {
+        *("vectors glove.txt", "vectors glove.txt.gz", "vectors fasttext.vec"),
+    }
 
 
 def test_every_valid_input_is_accepted(readers: dict[str, list[Any]], tmp_path: Path) -> None:
@@ -111,3 +126,101 @@ def test_all_kinds_of_damage_are_drawn(tmp_path: Path) -> None:
         path.touch()
         drawn.add(MUTATIONS.replace_file(path, chance))
     assert len(drawn) == 8
+
+
+# What follows is about the flags of `benchmarks/fuzz.py`, with two readers that need no time, in this process.
+
+
+def refuse(folder: Path) -> object:
+    raise DataError("a.txt is damaged")
+
+
+def stumble(folder: Path) -> object:
+    raise AttributeError("what nobody expected")
+
+
+STAND_INS = [FUZZED.Reader("text refused", {"a.txt": bytes(range(256))}, refuse)]
+STAND_INS += [FUZZED.Reader("text stumbled over", {"a.txt": bytes(range(256))}, stumble)]
+
+
+@pytest.fixture
+def fuzz(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module, handler = importlib.import_module("fuzz"), signal.getsignal(signal.SIGALRM)
+    signal.signal(signal.SIGALRM, module.ring)
+    for name in ("HF_HOME", "HF_HUB_OFFLINE"):  # which it sets
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+    monkeypatch.setattr(module, "all_readers", lambda work: STAND_INS)
+
+    def run(inputs: int, seed: int, folder: Path, limits: Any) -> list[Any]:
+        outcomes = []
+        for number in range(inputs):
+            with module.scratch(folder) as made:
+                reader = module.make_input(STAND_INS, seed, number, made)
+                outcomes.append(module.try_input(reader, number, made, limits))
+        return outcomes
+
+    monkeypatch.setattr(module, "run", run)
+    yield module
+    signal.signal(signal.SIGALRM, handler)
+
+
+def call(fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["fuzz.py", *map(str, arguments)])
+    code: int = fuzz.main()
+    return code
+
+
+def test_inputs_that_fail_are_saved_under_their_numbers(
+    fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "kept"
+    (kept / "3" / "input").mkdir(parents=True)
+    (kept / "3" / "input" / "old.txt").touch()
+    assert call(fuzz, monkeypatch, "--inputs", 4, "--seed", 6, "--failures", kept, "--json") == 1
+    shown = capsys.readouterr()
+    assert [one["number"] for one in json.loads(shown.out)["failures"]] == [1, 3]
+    assert "3 (text stumbled over): traceback:" in shown.err
+    assert "what nobody expected" in shown.err
+    assert sorted(path.name for path in kept.iterdir()) == ["1", "3"]
+    contents = set()
+    for number in (1, 3):
+        told = json.loads((kept / str(number) / "outcome.json").read_text(encoding="utf-8"))
+        assert (told["number"], told["seed"], told["kind"]) == (number, 6, "traceback")
+        (tmp_path / str(number)).mkdir()
+        fuzz.make_input(STAND_INS, 6, number, tmp_path / str(number))
+        again, saved = tmp_path / str(number), kept / str(number) / "input"
+        assert [path.name for path in saved.iterdir()] == ["a.txt"]
+        contents.add((saved / "a.txt").read_bytes())
+        assert (again / "a.txt").read_bytes() in contents
+    assert len(contents - {STAND_INS[1].files["a.txt"]}) == 2, "they are damaged, each in its way"
+
+
+def test_without_failures_nothing_is_saved(
+    fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(fuzz, monkeypatch, "--inputs", 1, "--failures", tmp_path / "kept") == 0
+    assert "text refused" in capsys.readouterr().out
+    assert not (tmp_path / "kept").exists()
+    monkeypatch.setattr(sys, "argv", ["fuzz.py"])
+    assert (fuzz.parse().failures, fuzz.parse().repeat) == (Path("fuzz-failures"), None)
+
+
+@pytest.mark.parametrize(("number", "code", "kind"), [(0, 0, "refused"), (3, 1, "traceback")])
+def test_an_input_is_read_again(
+    number: int,
+    code: int,
+    kind: str,
+    fuzz: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(fuzz, "run", None)  # only this one is read
+    assert call(fuzz, monkeypatch, "--seed", 6, "--repeat", number) == code
+    first, *rest = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"input {number}, {STAND_INS[number % 2].name}: {kind}, ")
+    if code:
+        assert rest[0].startswith("Traceback")
+        assert "AttributeError: what nobody expected" in rest
+    else:
+        assert rest == ["a.txt is damaged"]

@@ -56,8 +56,15 @@ def run(arguments: list[str]) -> int:
         ClassificationConversation(task, method or _DEFAULT_METHOD).run()
         return 0
     explained: list[Any] = []
-    for lines in line_blocks(sys.stdin):
-        explained += _answer(task, lines, method, options["json"], keep=page is not None)
+    cut = 0
+    try:
+        for lines in line_blocks(sys.stdin):
+            kept, longer = _answer(task, lines, method, options["json"], keep=page is not None)
+            explained += kept
+            cut += longer
+    finally:
+        if cut:
+            note(f"Longer than what is read: {cut:,} of the texts. {task.reading.note()}")
     if page is not None:
         paragraphs = "\n".join(explanation.html() for explanation in explained)
         title = html.escape(f"{Path(options['run']).resolve().name}: why")
@@ -97,10 +104,11 @@ def _free_file(name: str | None) -> Path | None:
     return path
 
 
-def _answer(task: Any, lines: list[str], method: str | None, as_json: bool, keep: bool) -> list[Any]:
-    """Write a line for each of the lines; return their explanations, where they are to be kept."""
+def _answer(task: Any, lines: list[str], method: str | None, as_json: bool, keep: bool) -> tuple[list[Any], int]:
+    """Write a line for each of the lines; return their explanations, where they are kept, and how many are cut."""
     texts = [line for line in lines if line.strip()]
-    tables = iter(zip(texts, task.classify(texts), strict=True)) if texts else iter(())
+    found, cut = task.classify_and_count(texts) if texts else ([], 0)
+    tables = iter(zip(texts, found, strict=True))
     kept = []
     answers = []
     for line in lines:
@@ -116,7 +124,7 @@ def _answer(task: Any, lines: list[str], method: str | None, as_json: bool, keep
         sys.stdout.flush()
     else:
         write("".join(answers))
-    return kept
+    return kept, cut
 
 
 def label_and_probability(task: Any, table: dict[str, float]) -> str:

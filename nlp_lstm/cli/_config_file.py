@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,7 +11,7 @@ from jsonargparse import get_loader
 
 from nlp_lstm.cli._options import nearest
 from nlp_lstm.cli._recipe_files import recipes_folder
-from nlp_lstm.errors import UsageError, unknown_name
+from nlp_lstm.errors import RunFolderError, UsageError, unknown_name
 from nlp_lstm.training import flat_settings
 
 
@@ -90,7 +89,9 @@ def settings_of_run(folder: Path) -> dict[str, Any]:
 
     What is wrong with the folder is said by whoever goes on with it.
     """
+    from nlp_lstm.tasks import read_json
+
     try:
-        return flat_settings(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return flat_settings(read_json(folder, "config.json"))
+    except (RunFolderError, KeyError, TypeError, AttributeError):
         return {}

@@ -49,7 +49,7 @@ def _parser() -> jsonargparse.ArgumentParser:
         "--training-text",
         type=str,
         metavar="FILE",
-        help="target side of the training text, to score words by frequency",
+        help="target side of the training text, to score words by frequency (default: that of the run's own data)",
     )
     parser.add_argument("--rouge", action="store_true", help="the outputs are summaries: ROUGE with BLEU and chrF")
     parser.add_argument("--json", action="store_true", help="print one JSON object in one line")
@@ -60,7 +60,7 @@ def _check(options: dict[str, Any]) -> None:
     """Refuse what cannot work before anything is loaded."""
     files = {name: options[name] for name in ("hypotheses", "references", "training_text")}
     if options["run"] is not None:
-        named = [f"--{name.replace('_', '-')}" for name, file in files.items() if file is not None]
+        named = [f"--{name}" for name in ("hypotheses", "references") if files[name] is not None]
         if named:
             raise UsageError(f"{', '.join(named)} takes the place of RUN. Give a run or two files, not both.")
         if options["rouge"]:
@@ -89,16 +89,28 @@ def _scores_of_run(options: dict[str, Any]) -> Any:
     if options["plot"] is not None and task.kind != "classification":
         kind = task.kind.replace("_", " ")
         raise UsageError(f"--plot draws the scores of a classifier; {options['run']} is for {kind}. Leave it out.")
+    texts = _training_text(options, task)
     data = data_options(options, task)
     if data is not None:
         note_data(data, task.kind)
-    scores = task.evaluate(data, split=options["split"])
+    scores = task.evaluate(data, split=options["split"], **texts)
     if options["plot"] is not None:
         from nlp_lstm.evaluation import save_pictures
 
         for file in save_pictures(scores, options["plot"]):
             note(f"Drawn: {file}")
     return scores
+
+
+def _training_text(options: dict[str, Any], task: Any) -> dict[str, list[str]]:
+    """Read the text by whose words a translator is scored, where one is named, as an argument of its `evaluate`."""
+    if options["training_text"] is None:
+        # The JSON object says nothing of single words, so that those of the run's own data need not be counted.
+        own = options["data"] is None and task.kind == "translation"
+        return {"training_text": []} if options["json"] and own else {}
+    if task.kind != "translation":
+        raise UsageError("--training-text is for translators and summarizers, whose words it counts. Leave it out.")
+    return {"training_text": _lines(options["training_text"], "--training-text")}
 
 
 def _scores_of_files(options: dict[str, Any]) -> Any:

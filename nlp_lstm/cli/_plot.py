@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from nlp_lstm.cli._options import new_parser, parse
 from nlp_lstm.cli._terminal import note, write
 from nlp_lstm.errors import RunFolderError, UsageError
+from nlp_lstm.training import metrics_lines
 
 _WIDTH, _HEIGHT = 64, 16
 _MARKS = "ox+*#@%&"
@@ -44,19 +46,18 @@ def run(arguments: list[str]) -> int:
 
 
 def read_curve(folder: Path, x: str, y: str) -> Curve:
-    """Read the points that a run wrote down; raises RunFolderError where there are none or a line is damaged."""
-    path = folder / "metrics.jsonl"
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path} cannot be read ({error}). Name a run folder that was trained.") from None
-    curve = []
-    for number, line in enumerate(lines, start=1):
+    """Read the points that a run wrote down; raises RunFolderError where there are none or the file is damaged."""
+    with contextlib.suppress(OSError):  # a name that cannot be looked up cannot be read either, which says why
+        if not folder.exists():
+            raise RunFolderError(f"There is no run folder {folder}. Name one that `nlp-lstm train` wrote.")
+    path, curve = folder / "metrics.jsonl", []
+    for number, line in enumerate(metrics_lines(folder), start=1):
         try:
             values = json.loads(line)
             point = float(values[x]), float(values[y])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise RunFolderError(f"{path}, line {number}, has no numbers for {x} and {y}: {line[:60]!r}.") from None
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            given = line.rstrip()[:60]
+            raise RunFolderError(f"{path}, line {number}, has no numbers for {x} and {y}: {given!r}.") from None
         if all(map(math.isfinite, point)):
             curve.append(point)
     if not curve:
@@ -71,9 +72,7 @@ def draw_text(curves: dict[str, Curve], x: str, y: str) -> str:
     grid = [[" "] * _WIDTH for _ in range(_HEIGHT)]
     for mark, curve in zip(_MARKS, curves.values(), strict=False):
         for across, up in curve:
-            column = round((across - left) / (right - left) * (_WIDTH - 1))
-            row = round((high - up) / (high - low) * (_HEIGHT - 1))
-            grid[row][column] = mark
+            grid[_cell(-up, -high, -low, _HEIGHT)][_cell(across, left, right, _WIDTH)] = mark
     labels = {0: f"{high:.4g}", _HEIGHT - 1: f"{low:.4g}"}
     lines = [f"{labels.get(row, ''):>10} |{''.join(cells)}".rstrip() for row, cells in enumerate(grid)]
     ends = f"{left:.4g}", f"{right:.4g}"
@@ -112,6 +111,12 @@ def draw_picture(curves: dict[str, Curve], x: str, y: str, path: Path) -> None:
         raise UsageError(f"--output {path}: {error}. Give a name that ends in .png, .svg or .pdf.") from None
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _cell(value: float, low: float, high: float, cells: int) -> int:
+    """Which of so many cells between two ends a value is in; by halves, since the whole distance may be infinite."""
+    distance = high / 2 - low / 2
+    return round((value / 2 - low / 2) / distance * (cells - 1)) if distance else cells // 2
 
 
 def _ends(values: list[float]) -> tuple[float, float]:

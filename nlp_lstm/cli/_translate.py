@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jsonargparse
@@ -14,10 +16,11 @@ from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.cli._options import new_parser, parse
 from nlp_lstm.cli._runs import load_of_kind
 from nlp_lstm.cli._terminal import is_terminal, note, write
-from nlp_lstm.errors import UsageError
+from nlp_lstm.errors import NlpLstmError, UsageError
 
 _DESCRIPTION = """Translate with a trained translator, or do what else a model learnt from pairs of texts.
-One line in, one line out; a blank line gives a blank line, and a line that is too long is translated in parts.
+One line in, one line out, as soon as it is done; a blank line gives a blank line, and a line that is too long is
+translated in parts: --prefix and --required are then asked of the first, --min-length of all together.
 With --n-best above 1 a line gives several, each with the number of its line, its score and tabs between.
 On a terminal: a conversation; :help lists its commands."""
 
@@ -27,9 +30,12 @@ _BEAM = {
     "length_penalty": (float, "X", "0 favours short translations, more favours long ones (default: 0.6)"),
     "coverage_penalty": (float, "X", "punish words of the source that got little attention; 0 is off"),
     "min_length": (int, "N", "fewest tokens of a translation"),
-    "max_length": (int, "N", "most tokens of a translation"),
+    "max_length": (int, "N", "most tokens of a translation, in place of what the training pairs need"),
+    "max_length_ratio": (float, "X", "most tokens of a translation for each token of its source, plus 10"),
     "no_repeat_ngram_size": (int, "N", "no sequence of N tokens comes twice in a translation; 0 is off"),
 }
+_LINES_AT_ONCE = 500
+"""Lines that are sorted by length and translated together, before their translations are printed."""
 _SAMPLING = {
     "temperature": (float, "X", "with --sample: below 1 is safer, above 1 bolder"),
     "top_k": (int, "N", "with --sample: draw from the N likeliest tokens; 0 is off"),
@@ -43,13 +49,14 @@ def run(arguments: list[str]) -> int:
     options = parse(_parser(), arguments)
     _check(options)
     search = _search(options)
+    picture = _picture(options)
     task = _load_translators([options["run"], *(options["ensemble"] or [])])
     if is_terminal(sys.stdin):
         from nlp_lstm.cli._translate_conversation import TranslationConversation
 
         TranslationConversation(task, search).run()
     else:
-        _translate_lines(task, search, options)
+        _translate_lines(task, search, options, picture)
     return 0
 
 
@@ -72,7 +79,12 @@ def _parser() -> jsonargparse.ArgumentParser:
     parser.add_argument(
         "--alignments", action="store_true", help="add a tab and pairs of words, as 0-0 1-2, by the attention"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object for each line")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON object for each line, alignments among the rest"
+    )
+    parser.add_argument(
+        "--picture", type=str, metavar="FILE", help="draw what the words of the first line attended to (extra `plot`)"
+    )
     return parser
 
 
@@ -85,6 +97,18 @@ def _check(options: dict[str, Any]) -> None:
         raise UsageError(f"--seed must be 0 or more, not {options['seed']}.")
     if any(not words.strip() for words in options["required"] or []):
         raise UsageError("--required is empty. Give the words that the translation must hold, or leave it out.")
+
+
+def _picture(options: dict[str, Any]) -> Path | None:
+    if options["picture"] is None:
+        return None
+    if is_terminal(sys.stdin):
+        raise UsageError("--picture is for lines of a file or pipe; in the conversation, :picture FILE draws.")
+    from nlp_lstm.cli._translate_picture import checked_picture
+    from nlp_lstm.evaluation import require_matplotlib
+
+    require_matplotlib()
+    return checked_picture(options["picture"], "--picture")
 
 
 def _search(options: dict[str, Any]) -> Any:
@@ -109,39 +133,72 @@ def _load_translators(folders: list[str]) -> Any:
     return tasks[0].ensemble(*tasks[1:]) if len(tasks) > 1 else tasks[0]
 
 
-def _translate_lines(task: Any, search: Any, options: dict[str, Any]) -> None:
-    """Write the translations of all lines that are there, flushed, before waiting for more."""
-    number = 0
-    for lines in line_blocks(sys.stdin):
-        for line, found in zip(lines, task.translate_n_best(lines, search=search), strict=True):
-            number += 1
-            _note_oddities(number, found[0])
+def _translate_lines(task: Any, search: Any, options: dict[str, Any], picture: Path | None) -> None:
+    """Write the translations of the lines that are there, flushed, before waiting for more."""
+    from nlp_lstm.cli._translate_notes import Notes
+
+    notes = Notes(search)
+    try:
+        for number, (line, found) in enumerate(_translations(task, search), start=1):
+            notes.add(number, line, found[0])
             write("".join(f"{shown}\n" for shown in _shown(number, line, found, search, options)))
+            if picture is not None and found[0].text:
+                _draw(found[0], picture)
+                picture = None
+        if picture is not None:
+            note("No picture was drawn: no line has a translation.")
+    finally:
+        notes.close()
 
 
-def _note_oddities(number: int, best: Any) -> None:
-    if best.parts > 1:
-        note(f"Line {number:,} is longer than what the model was trained on; it was translated in {best.parts} parts.")
-    if math.isinf(best.score):
-        note(f"Line {number:,}: no translation meets the conditions; the line is left empty.")
+def _translations(task: Any, search: Any) -> Iterator[tuple[str, list[Any]]]:
+    """Yield lines of stdin and their translations, in order, a block translated at once."""
+    before = 0
+    for lines in line_blocks(sys.stdin):
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            block = lines[start : start + _LINES_AT_ONCE]
+            # Each line has its own seed, whatever lines come with it.
+            seed = None if search.seed is None else search.seed + before
+            yield from zip(
+                block, task.translate_n_best(block, search=dataclasses.replace(search, seed=seed)), strict=True
+            )
+            before += len(block)
+
+
+def _draw(best: Any, picture: Path) -> None:
+    """Draw a translation; where that fails it is said, and the lines after it are translated all the same."""
+    from nlp_lstm.cli._translate_picture import save_picture
+
+    try:
+        save_picture(best, picture)
+    except NlpLstmError as error:
+        note(f"No picture was drawn. {error}")
+    except OSError as error:
+        note(f"No picture was drawn: {picture} cannot be written: {error.strerror}.")
+    else:
+        note(f"The picture is in {picture}.")
 
 
 def _shown(number: int, line: str, found: list[Any], search: Any, options: dict[str, Any]) -> Iterator[str]:
     if options["json"]:
-        translations = [_as_json(one, options["alignments"]) for one in found]
+        translations = [_as_json(one) for one in found]
         yield json.dumps({"line": number, "source": line, "translations": translations}, ensure_ascii=False)
         return
+    from nlp_lstm.decoding import pharaoh
+
     for one in found:
-        pairs = "\t" + " ".join(f"{source}-{target}" for source, target in one.alignment)
-        text = one.text + (pairs if options["alignments"] else "")
+        text = f"{one.text}\t{pharaoh(one.alignment)}" if options["alignments"] else one.text
         yield f"{number}\t{one.score:.4f}\t{text}" if search.options.n_best > 1 else text
 
 
-def _as_json(one: Any, alignments: bool) -> dict[str, Any]:
+def _as_json(one: Any) -> dict[str, Any]:
     finite = math.isfinite(one.score)
-    shown: dict[str, Any] = {"text": one.text, "score": one.score if finite else None}
-    shown["log_probability"] = one.log_probability if finite else None
-    if alignments:
-        shown |= {"alignment": [list(pair) for pair in one.alignment]}
-        shown |= {"source_words": one.source_words, "target_words": one.target_words}
-    return shown
+    return {
+        "text": one.text,
+        "score": one.score if finite else None,
+        "log_probability": one.log_probability if finite else None,
+        "cut": one.cut,
+        "alignment": [list(pair) for pair in one.alignment],
+        "source_words": one.source_words,
+        "target_words": one.target_words,
+    }

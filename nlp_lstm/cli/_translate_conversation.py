@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Callable
 from typing import Any
 
 from nlp_lstm.cli._entries import converse
 from nlp_lstm.cli._terminal import note, write
+from nlp_lstm.cli._translate_notes import longer
+from nlp_lstm.cli._translate_picture import checked_picture, save_picture
 from nlp_lstm.errors import UsageError, unknown_name
 
 _WELCOME = "Type a text to translate and press Enter. :help lists the commands, Ctrl-D leaves."
 _HELP = """Type a text and press Enter: its translation follows.
   :map           what the words of the last translation attended to in the source
+  :picture FILE  the same as a picture, .png, .svg or .pdf
   :n-best N      show the N best translations
   :beam-size N   keep N translations while searching
   :quit          leave"""
@@ -43,6 +47,7 @@ class TranslationConversation:
         actions: dict[str, Callable[[], None]] = {
             "help": lambda: note(_HELP),
             "map": self._map,
+            "picture": lambda: self._picture(value.strip()),
             **{number: lambda number=number: self._set(number, value.strip()) for number in _NUMBERS},  # type: ignore[misc]
         }
         if name not in actions:
@@ -53,18 +58,38 @@ class TranslationConversation:
         (found,) = self.task.translate_n_best([entry], search=self.search)
         self.last = found[0]
         if found[0].parts > 1:
-            note(f"Longer than what the model was trained on; translated in {found[0].parts} parts.")
+            note(f"This is {longer(found[0].parts, self.search)}")
+        if math.isinf(found[0].score):
+            note("No translation meets the conditions.")
+            return
+        if found[0].cut:
+            note("Cut at the limit of length. Leave and start again with --max-length N to raise it.")
         for one in found:
             write(f"{one.score:8.3f}  {one.text}\n" if len(found) > 1 else f"{one.text}\n")
 
     def _map(self) -> None:
         from nlp_lstm.decoding import attention_text
 
+        last = self._last()
+        plain = os.environ.get("LC_ALL", os.environ.get("LANG", "")) in ("C", "POSIX")
+        write(attention_text(last.source_words, last.target_words, last.attention, ascii_only=plain))
+        write("\n")
+
+    def _picture(self, file: str) -> None:
+        last = self._last()
+        if not file:
+            raise UsageError("Name the file: :picture FILE.")
+        path = checked_picture(file, ":picture")
+        try:
+            save_picture(last, path)
+        except OSError as error:
+            raise UsageError(f"{path} cannot be written: {error.strerror}. Name another file.") from error
+        note(f"The picture is in {path}.")
+
+    def _last(self) -> Any:
         if self.last is None:
             raise UsageError("Nothing is translated yet. Type a text first.")
-        plain = os.environ.get("LC_ALL", os.environ.get("LANG", "")) in ("C", "POSIX")
-        write(attention_text(self.last.source_words, self.last.target_words, self.last.attention, ascii_only=plain))
-        write("\n")
+        return self.last
 
     def _set(self, name: str, value: str) -> None:
         field = name.replace("-", "_")

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from nlp_lstm.data._label_columns import Example
 from nlp_lstm.data._options import LabelledOptions
+from nlp_lstm.data._records import briefly
 from nlp_lstm.errors import DataError
 
 _TELL = 5  # places that a message lists
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # what would break the lines of output
 
 
 def labelled_only(split: str, examples: list[Example], notes: list[str], may_drop: bool) -> list[Example]:
     """Refuse texts without a label and labels without a text; a hub set, which nobody can mend, loses the latter.
 
-    A held-out split without any label, which a data set for a contest keeps to itself, is left out.
+    An empty list among lists of labels says that none of them applies. A held-out split without any label, which a data
+    set for a contest keeps to itself, is left out.
 
     Raises:
-        DataError: A text or a label is missing.
+        DataError: A text or a label is missing, or a label holds a control character.
     """
-    unlabelled = [example for example in examples if not example.labels]
+    _refuse_control_characters(examples)
+    lists = any(example.listed and example.labels for example in examples)
+    unlabelled = [example for example in examples if not (example.labels or (lists and example.listed))]
     if unlabelled and len(unlabelled) == len(examples) and split != "train":
         notes.append(f"The {split} split is left out, since none of its {len(examples):,} texts has a label")
         return []
@@ -40,6 +46,16 @@ def labelled_only(split: str, examples: list[Example], notes: list[str], may_dro
     return [example for example in examples if example.text.strip()] if empty else examples
 
 
+def _refuse_control_characters(examples: Sequence[Example]) -> None:
+    for example in examples:
+        for label in example.labels:
+            if _CONTROL.search(label):
+                raise DataError(
+                    f"{example.place}: the label {briefly(label)} holds a line end, a tab or another control "
+                    "character, which a line of output cannot. Take it out, or name another column with --label-field."
+                )
+
+
 def _more(count: int) -> str:
     return f", and so have {count - 1:,} more" if count > 1 else ""
 
@@ -57,7 +73,7 @@ def check_labels(found: Mapping[str, list[Example]], options: LabelledOptions) -
     if "train" not in found:
         return
     counts = Counter(label for example in found["train"] for label in example.labels)
-    if len(counts) == 1:
+    if len(counts) == 1 and all(example.labels for example in found["train"]):
         raise DataError(
             f"All {len(found['train']):,} training texts of {options.data} have the label {next(iter(counts))!r}: two "
             "labels at least are needed. Check --label-field and --data."

@@ -31,11 +31,12 @@ _LOOKED_AT = 1000  # rows of a table without a header that tell its columns apar
 
 
 class Example(NamedTuple):
-    """A text, its labels (none where the data has none) and where it stands."""
+    """A text, its labels (none where the data has none), where it stands, and whether its labels stand as a list."""
 
     text: str
     labels: tuple[str, ...]
     place: str
+    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ def read_examples(table: Table, layout: Layout, options: LabelledOptions) -> Ite
         place = f"{table.name}, {table.place} {number:,}"
         text = require_text(table, number, layout.text, "" if text is None else text)
         values = value if isinstance(value, list | tuple) else [value]
-        yield Example(text, tuple(label for part in values for label in _labels(part, names, options, place)), place)
+        labels = tuple(label for part in values for label in _labels(part, names, options, place))
+        listed = values is value or (options.label_separator is not None and isinstance(value, str))
+        yield Example(text, labels, place, listed)
 
 
 def _labels(value: object, names: Sequence[str] | None, options: LabelledOptions, place: str) -> list[str]:

@@ -11,6 +11,7 @@ from nlp_lstm.data._hub import hub_tables
 from nlp_lstm.data._named import find_data
 from nlp_lstm.data._options import DataOptions
 from nlp_lstm.data._source import SPLITS, TextData, TextSource
+from nlp_lstm.data._streamed_files import load_streamed
 from nlp_lstm.data._tables import choose_text_column, table_source
 
 
@@ -20,12 +21,14 @@ def load_text(options: DataOptions) -> TextData:
     A built-in name goes before a local file or folder (write `./pydoc` for a file of that name), and that before the
     hub. The files of a pattern are one text, in the order of their names. Data without splits is cut by position, in
     characters for plain text and in records otherwise: the first floor((1 - valid - test) * n) are for training, then
-    come validation and test.
+    come validation and test. With `options.stream` the training split is a `StreamedSource`.
 
     Raises:
         DataError: Nothing is there under this name, or it cannot be read as text; the message names the file, the
             place in it and the cure.
     """
+    if options.stream:
+        return load_streamed(options)
     sources, description, notes = _find(options)
     splits, cut_notes = fill_splits(sources, options)
     train, valid, test = (splits.get(name) for name in SPLITS)

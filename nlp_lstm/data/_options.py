@@ -26,9 +26,16 @@ class DataOptions:
         valid_fraction: The share held out for validation where the data does not come split.
         test_fraction: The share held out for the test where the data does not come split.
         held_out_limit: The most characters (of plain text) or records to hold out for each of the two; 0 is no limit.
+            Streamed, always of characters, and the held-out documents are the first ones.
+        stream: Tokenize the text as it is trained on, in place of all of it before the first step: for text that is
+            past memory and disk, best in many files (`shards/*.jsonl.gz`) or on the hub. The tokenizer is trained on
+            20 million characters of it, and an epoch's length is estimated. A run goes on with files of the same
+            names, so that a damaged one can be mended.
+        shuffle_buffer: How many characters are read, shuffled (by document, or by block of 16,384 characters of plain
+            text) and tokenized at a time where the text is streamed; the files change places in every epoch as well.
 
     Raises:
-        UsageError: A share is outside 0 to 1, the two together exceed 1, or `data` is empty.
+        UsageError: A share is outside 0 to 1, the two together exceed 1, `data` is empty, or a size is out of range.
     """
 
     data: str
@@ -36,6 +43,8 @@ class DataOptions:
     valid_fraction: float = 0.05
     test_fraction: float = 0.05
     held_out_limit: int = 1_000_000
+    stream: bool = False
+    shuffle_buffer: int = 10_000_000
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -47,6 +56,8 @@ class DataOptions:
             raise UsageError(
                 f"--held-out-limit is {self.held_out_limit}: give a number of characters, or 0 for no limit."
             )
+        if self.shuffle_buffer < 1:
+            raise UsageError(f"--shuffle-buffer is {self.shuffle_buffer}: give a number of characters from 1 up.")
         if exact(self.valid_fraction) + exact(self.test_fraction) > 1:
             raise UsageError(
                 f"--valid-fraction {self.valid_fraction} and --test-fraction {self.test_fraction} together exceed 1: "
@@ -71,9 +82,11 @@ class LabelledOptions(DataOptions):
         valid_fraction: The share held out for validation where the data does not come split.
         test_fraction: The share held out for the test where the data does not come split.
         held_out_limit: The most texts to hold out for each of the two; 0 is no limit.
+        stream: Not used here: only the text of a language model can be streamed.
+        shuffle_buffer: Not used here, as it is for streaming.
 
     Raises:
-        UsageError: As of `DataOptions`; or the separator is empty, or text and label are the same column.
+        UsageError: As of `DataOptions`; or `stream` is given, the separator is empty, or text and label are one column.
     """
 
     label_field: str | None = None
@@ -81,6 +94,7 @@ class LabelledOptions(DataOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _refuse_stream(self, "labelled texts")
         if self.label_separator == "":
             raise UsageError("--label-separator is empty: give what stands between two labels, such as a comma.")
         if self.text_field is not None and self.text_field == self.label_field:
@@ -111,10 +125,12 @@ class PairOptions(DataOptions):
         valid_fraction: The share held out for validation where the data does not come split.
         test_fraction: The share held out for the test where the data does not come split.
         held_out_limit: The most pairs to hold out for each of the two; 0 is no limit.
+        stream: Not used here: only the text of a language model can be streamed.
+        shuffle_buffer: Not used here, as it is for streaming.
 
     Raises:
         UsageError: As of `DataOptions`; or a filter's bound is out of range, source and target are the same, or
-            `text_field` is given.
+            `text_field` or `stream` is given.
     """
 
     source: str | None = None
@@ -126,6 +142,7 @@ class PairOptions(DataOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _refuse_stream(self, "pairs of texts")
         if self.text_field is not None:
             raise UsageError(
                 "--text-field is for one column of text: name the two of a pair with --source and --target."
@@ -140,3 +157,8 @@ class PairOptions(DataOptions):
             )
         if not (self.max_ratio == 0 or self.max_ratio > 1):
             raise UsageError(f"--max-ratio is {self.max_ratio}: give a number above 1, such as 4, or 0 for no limit.")
+
+
+def _refuse_stream(options: DataOptions, content: str) -> None:
+    if options.stream:
+        raise UsageError(f"--stream is for the text of a language model; {content} are read whole: leave it out.")

@@ -115,6 +115,12 @@ def _parquet_columns(path: Path) -> dict[str, bool]:
         return {field.name: str(field.type) in {"string", "large_string", "string_view"} for field in file.schema_arrow}
 
 
+def parquet_length(path: Path) -> int:
+    """Number of rows of a .parquet file, which it tells at once."""
+    with _parquet(path) as file:
+        return int(file.metadata.num_rows)
+
+
 def _parquet_rows(path: Path, fields: Mapping[str, str]) -> Iterator[Row]:
     number = 0
     with _parquet(path) as file:

@@ -6,6 +6,7 @@ trajectories"; the layout in rows is that of Zaremba et al. (2014), arXiv:1409.2
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -82,6 +83,11 @@ class TokenStream:
         """Yield the steps from number `start` on, without reading those before."""
         for step in range(start, len(self)):
             yield self.batch(step)
+
+    def around(self, start: int = 0) -> Iterator[tuple[int, StreamBatch]]:
+        """Yield steps without end, each with its number in the text, from the one numbered `start` over all epochs."""
+        for number in itertools.count(start):
+            yield number % len(self), self.batch(number % len(self))
 
     def batch(self, step: int) -> StreamBatch:
         """Return one step by its number, from 0.

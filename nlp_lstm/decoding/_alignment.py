@@ -67,13 +67,14 @@ def attention_between_words(
     Raises:
         ShapeError: the attention does not fit the pieces.
     """
-    rows = fitting_rows(attention, source_words, target_words)
-    width, height = max(source_words, default=-1) + 1, max(target_words, default=-1) + 1
-    words = [[0.0] * width for _ in range(height)]
-    for row, target in zip(rows, target_words, strict=True):
-        for weight, source in zip(row, source_words, strict=True):
-            if source >= 0 and target >= 0:
-                words[target][source] += weight / target_words.count(target)
+    import numpy  # not before it is needed: listing the names of this package costs no import
+
+    rows = numpy.array(fitting_rows(attention, source_words, target_words))
+    source, target = numpy.array(source_words, dtype=int), numpy.array(target_words, dtype=int)
+    receives = source[:, None] == numpy.arange(source.max(initial=-1) + 1)  # (pieces, words)
+    gives = target == numpy.arange(target.max(initial=-1) + 1)[:, None]  # (words, pieces)
+    shares = gives / gives.sum(axis=1, keepdims=True).clip(min=1)
+    words: list[list[float]] = (shares @ rows.reshape(len(target), len(source)) @ receives).tolist()
     return words
 
 

@@ -13,7 +13,7 @@ from nlp_lstm.decoding._decoder import Decoder, attention_of
 from nlp_lstm.decoding._finished import Finished
 from nlp_lstm.decoding._required import share_beam
 from nlp_lstm.decoding._rules import Conditions, Rules
-from nlp_lstm.decoding._scoring import Coverage, length_normalizer, require_numbers
+from nlp_lstm.decoding._scoring import Coverage, length_normalizer, likeliest, require_numbers
 from nlp_lstm.decoding._step import State
 from nlp_lstm.decoding._trace import Hypothesis, Trace
 from nlp_lstm.decoding._walk import follow_likeliest
@@ -75,16 +75,19 @@ class _Search:
             if self.coverage is not None:
                 self.coverage.add(attention)
             scores = logits.float().log_softmax(dim=-1)
-            self.rules.apply(scores, self.sentence, self.history, length)
-            parents, ids = self._advance(scores, length)
+            cut = self.rules.apply(scores, self.sentence, self.history, length)
+            parents, ids = self._advance(scores, cut, length)
             trace.append(parents, ids, attention)
             if len(ids) and not _is_identity(parents, len(scores)):
                 state = decoder.select(state, parents)
             length += 1
         return self.finished.read(trace, self.rules)
 
-    def _advance(self, scores: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """Choose the next rows from log-probabilities (rows, vocab): the row that each extends, and its new token."""
+    def _advance(self, scores: Tensor, cut: Tensor, length: int) -> tuple[Tensor, Tensor]:
+        """Choose the next rows from log-probabilities (rows, vocab): the row that each extends, and its new token.
+
+        `cut`, bool (rows,), says which rows end at the limit alone.
+        """
         beam, (batch, _) = self.options.beam_size, self.free.shape
         tokens, totals, missing = self._candidates(scores, length)
         choices = tokens.shape[1]
@@ -106,14 +109,14 @@ class _Search:
         chosen = (totals > -math.inf) & (self.ranks < self.free)
         ends = chosen & (following == self.rules.eos_id)
         if ends.any():
-            self._finish(ends, totals, parents, length)
+            self._finish(ends, totals, parents, cut[parents], length)
         # A hypothesis whose best possible score cannot enter the list is followed no further.
         goes_on = chosen & ~ends & (totals / self.greatest > self.finished.scores[:, -1:])
         return self._select(goes_on, totals, parents, following)
 
     def _candidates(self, scores: Tensor, length: int) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return next tokens and their log-probabilities so far, (rows, choices), and how many tokens each misses."""
-        gains, tokens = scores.topk(min(self.options.beam_size, scores.shape[1]), dim=1)
+        gains, tokens = likeliest(scores, self.options.beam_size)
         phrases, progress = self.rules.phrases, self.progress
         if phrases is None or progress is None:
             return tokens, gains + self.totals[:, None], None
@@ -129,11 +132,11 @@ class _Search:
         impossible = torch.where(tokens == self.rules.eos_id, missing > 0, missing > room)
         return tokens, (gains + self.totals[:, None]).masked_fill(repeated | impossible, -math.inf), missing
 
-    def _finish(self, ends: Tensor, totals: Tensor, parents: Tensor, length: int) -> None:
+    def _finish(self, ends: Tensor, totals: Tensor, parents: Tensor, cut: Tensor, length: int) -> None:
         scores = totals / length_normalizer(length + 1, self.options)
         if self.coverage is not None:
             scores = scores + self.coverage.scores(self.sentence)[parents]
-        self.finished.add(scores.masked_fill(~ends, -math.inf), totals, length, parents)
+        self.finished.add(scores.masked_fill(~ends, -math.inf), totals, length, parents, cut)
         self.free = self.free - ends.sum(dim=1, keepdim=True)
 
     def _select(self, goes_on: Tensor, totals: Tensor, parents: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-# Inches for each token, and beside them for the labels.
-_CELL, _MARGIN = 0.35, 1.5
+# Inches for each token, and beside them for the labels; and the tokens of a side that still make a file.
+_CELL, _MARGIN, _MOST = 0.35, 1.5, 400
 
 
 def attention_picture(
@@ -25,9 +25,14 @@ def attention_picture(
 
     Raises:
         ShapeError: the attention does not fit the tokens.
-        UsageError: matplotlib is not installed.
+        UsageError: matplotlib is not installed; a side has more than 400 tokens.
     """
     rows = fitting_rows(attention, source, target)
+    if max(len(source), len(target)) > _MOST:
+        raise UsageError(
+            f"A picture of {len(source):,} source and {len(target):,} target tokens is too large; a side may have "
+            f"{_MOST}. Take a shorter text."
+        )
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from nlp_lstm.decoding._beam_options import BeamOptions
-from nlp_lstm.decoding._required import RequiredPhrases
+from nlp_lstm.decoding._required import AnyOf, RequiredPhrases, ways_of
 from nlp_lstm.errors import ShapeError, UsageError
 
 # A short source can have a translation of many times its length; so many tokens are always granted beyond the ratio.
-_GRANTED_LENGTH = 10
+GRANTED_LENGTH = 10
+_RATIO = 2.0
 
 Items = TypeVar("Items", bound="Sequence[Any] | Tensor | None")
 
@@ -26,10 +27,11 @@ class Conditions(TypedDict, total=False):
     - `eos_id`: the id that ends a sentence. It never stands in a hypothesis.
     - `forbidden_ids`: ids that no sentence may contain, like those of padding and of the beginning of sentence.
     - `prefixes`: the tokens that each sentence must begin with; they are exempt from all other rules.
-    - `required`: the phrases, each of one token or more, that each sentence must contain; they may overlap,
-      but a hypothesis is given up once it has no room for those it misses one after the other.
+    - `required`: the phrases, each of one token or more, that each sentence must contain, and `AnyOf` for one that
+      can be written in several ways; they may overlap, but a hypothesis is given up once it has no room for those it
+      misses one after the other.
     - `source_lengths`, int64 (batch,): lengths of the source, where it has padding. The attention is cut to them.
-    - `max_lengths`, int64 (batch,): limits of length that replace those of the options.
+    - `min_lengths`, `max_lengths`, int64 (batch,): limits of length that replace those of the options.
 
     A limit that leaves too little room for the minimum length, the prefix and the required phrases is raised to it.
     """
@@ -37,8 +39,9 @@ class Conditions(TypedDict, total=False):
     eos_id: Required[int]
     forbidden_ids: Sequence[int]
     prefixes: Sequence[Sequence[int]] | None
-    required: Sequence[Sequence[Sequence[int]]] | None
+    required: Sequence[Sequence[Sequence[int] | AnyOf]] | None
     source_lengths: Tensor | None
+    min_lengths: Tensor | None
     max_lengths: Tensor | None
 
 
@@ -66,31 +69,39 @@ class Rules:
         needed = torch.tensor([len(prefix) for prefix in prefixes], device=ids.device)
         if self.phrases is not None:
             needed += self.phrases.totals
-        self.limits = _limits(ids, options, conditions, self.source_lengths).maximum(
-            needed.clamp(min=options.min_length)
-        )
+        minimums = _one_each("min_lengths", conditions.get("min_lengths"), ids)
+        self._minimums = torch.full_like(ids, options.min_length) if minimums is None else minimums
+        self._highest_minimum = int(self._minimums.max()) if len(ids) else 0
+        limits = _limits(ids, options, conditions, self.source_lengths)
+        self.limits = limits.maximum(needed).maximum(self._minimums)
         self._lowest_limit = int(self.limits.min()) if len(ids) else 0
 
     def _check_ids(
-        self, prefixes: Sequence[Sequence[int]], required: Sequence[Sequence[Sequence[int]]], forbidden: list[int]
+        self,
+        prefixes: Sequence[Sequence[int]],
+        required: Sequence[Sequence[Sequence[int] | AnyOf]],
+        forbidden: list[int],
     ) -> None:
         if any(self.eos_id in prefix for prefix in prefixes):
             raise UsageError("A forced prefix contains the end of sentence; leave it out, nothing can follow it.")
-        for phrase in chain.from_iterable(required):
-            if not phrase:
+        for ways in map(ways_of, chain.from_iterable(required)):
+            if not ways or not all(ways):
                 raise UsageError("A required phrase has no tokens; leave it out.")
-            if not {self.eos_id, *forbidden}.isdisjoint(phrase):
-                raise UsageError(
-                    f"The required phrase of the ids {list(phrase)} contains an id that no sentence may contain "
-                    f"({[self.eos_id, *forbidden]}); a word that the vocabulary lacks cannot be required."
-                )
+            for way in ways:
+                if not {self.eos_id, *forbidden}.isdisjoint(way):
+                    raise UsageError(
+                        f"The required phrase of the ids {list(way)} contains an id that no sentence may contain "
+                        f"({[self.eos_id, *forbidden]}); a word that the vocabulary lacks cannot be required."
+                    )
 
-    def apply(self, scores: Tensor, sentence: Tensor, history: Tensor | None, length: int) -> None:
-        """Set to minus infinity, in place, what may not come next.
+    def apply(self, scores: Tensor, sentence: Tensor, history: Tensor | None, length: int) -> Tensor:
+        """Set to minus infinity, in place, what may not come next; return which rows the limit cuts, bool (rows,).
 
         `scores` is (rows, vocab), `sentence` int64 (rows,), and `history` int64 (rows, length): the tokens so far,
-        needed only to keep n-grams from coming twice.
+        needed only to keep n-grams from coming twice. A row is cut where it must end, though without the limit a
+        token was likelier than the end.
         """
+        cut = torch.zeros(len(scores), dtype=torch.bool, device=scores.device)
         begun = None
         if length < self._longest_prefix:
             forced = self._prefixes[sentence, length]
@@ -98,22 +109,21 @@ class Rules:
             forced = forced[begun]
             kept = scores[begun, forced]
         scores.index_fill_(1, self._forbidden, -math.inf)
-        if length < self.options.min_length:
-            scores[:, self.eos_id] = -math.inf
+        if length < self._highest_minimum:
+            scores[(self._minimums[sentence] > length).nonzero()[:, 0], self.eos_id] = -math.inf
         size = self.options.no_repeat_ngram_size
         if history is not None and 0 < size <= length:
             _forbid_repeats(scores, history, size)
         if length >= self._lowest_limit:
-            _allow_only(scores, (self.limits[sentence] <= length).nonzero()[:, 0], self.eos_id)
+            rows = (self.limits[sentence] <= length).nonzero()[:, 0]
+            end = scores[rows, self.eos_id]
+            cut[rows] = scores[rows].amax(dim=1) > end
+            scores[rows] = -math.inf
+            scores[rows, self.eos_id] = end
         if begun is not None:
             scores[begun] = -math.inf
             scores[begun, forced] = kept
-
-
-def _allow_only(scores: Tensor, rows: Tensor, token: int) -> None:
-    kept = scores[rows, token]
-    scores[rows] = -math.inf
-    scores[rows, token] = kept
+        return cut
 
 
 def _forbid_repeats(scores: Tensor, history: Tensor, size: int) -> None:
@@ -127,12 +137,13 @@ def _limits(ids: Tensor, options: BeamOptions, conditions: Conditions, source_le
     limits = _one_each("max_lengths", conditions.get("max_lengths"), ids)
     if limits is not None:
         return limits
-    if source_lengths is not None:
-        limits = (source_lengths * options.max_length_ratio).ceil().long() + _GRANTED_LENGTH
-        return limits if options.max_length is None else limits.clamp(max=options.max_length)
-    if options.max_length is None:
+    ratio, most = options.max_length_ratio, options.max_length
+    if source_lengths is not None and (ratio is not None or most is None):
+        limits = (source_lengths * (_RATIO if ratio is None else ratio)).ceil().long() + GRANTED_LENGTH
+        return limits if most is None else limits.clamp(max=most)
+    if most is None:
         raise UsageError("Nothing says where a sentence must end; give --max-length, or the lengths of the sources.")
-    return torch.full_like(ids, options.max_length)
+    return torch.full_like(ids, most)
 
 
 def _padded(prefixes: Sequence[Sequence[int]], device: torch.device) -> Tensor:

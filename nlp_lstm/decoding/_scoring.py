@@ -12,6 +12,8 @@ from nlp_lstm.errors import NlpLstmError, ShapeError
 
 # The logarithm of no attention at all is taken from this, so that such hypotheses can still be ranked.
 _LEAST_ATTENTION = 1e-10
+# Values of a row whose largest is looked for at once; and so many groups for each value that is wanted, at least.
+_GROUP, _WORTH_GROUPING = 64, 4
 
 Number = TypeVar("Number", float, Tensor)
 
@@ -51,6 +53,26 @@ class Coverage:
             places = torch.arange(logarithms.shape[1], device=logarithms.device)
             logarithms = logarithms.masked_fill(places >= self._source_lengths[sentence, None], 0.0)
         return self._penalty * logarithms.sum(dim=1)
+
+
+def likeliest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the `count` largest values of each row of (rows, vocab), and their places, both (rows, count), in order.
+
+    `topk` copies and orders all of a row on a processor. Here a row is read once, for the largest value of each group,
+    and only the groups with the largest of these are ordered: what is not in them has `count` values above it.
+    """
+    groups = scores.shape[1] // _GROUP
+    if scores.device.type != "cpu" or groups < _WORTH_GROUPING * count:
+        few = scores.topk(min(count, scores.shape[1]), dim=1)
+        return few.values, few.indices
+    end = groups * _GROUP
+    grouped = scores[:, :end].unflatten(1, (groups, _GROUP))
+    best = grouped.amax(dim=2).topk(count, dim=1).indices[:, :, None]  # (rows, count, 1)
+    values = grouped.gather(1, best.expand(-1, -1, _GROUP)).flatten(1)
+    places = (best * _GROUP + torch.arange(_GROUP)).flatten(1)
+    rest = torch.arange(end, scores.shape[1]).expand(len(scores), -1)  # what fills no group
+    found, order = torch.cat((values, scores[:, end:]), dim=1).topk(count, dim=1)
+    return found, torch.cat((places, rest), dim=1).gather(1, order)
 
 
 def require_numbers(totals: Tensor, length: int) -> None:

@@ -19,12 +19,14 @@ class Hypothesis:
         log_probability: Natural logarithm of the probability of the tokens and the end of sentence.
         attention: fp32 (tokens, source length), the attention with which each token was chosen; None for a decoder
             without one.
+        cut: Whether the limit of length ended it, where a token was likelier than the end.
     """
 
     ids: list[int]
     score: float
     log_probability: float
     attention: Tensor | None = field(default=None, compare=False)
+    cut: bool = False
 
 
 class Trace:

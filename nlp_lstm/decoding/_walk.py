@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Unpack
 
 import torch
@@ -18,11 +18,11 @@ from nlp_lstm.decoding._rules import Conditions, Rules
 from nlp_lstm.decoding._scoring import Coverage, length_normalizer, require_numbers
 from nlp_lstm.decoding._step import State
 from nlp_lstm.decoding._trace import Hypothesis, Trace
-from nlp_lstm.errors import UsageError
+from nlp_lstm.errors import ShapeError, UsageError
 
-Choice = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From log-probabilities (rows, vocab), minus infinity for what is not allowed, the logits that they come from, and
-the tokens so far, int64 (rows, length), to the next token of each row."""
+Choice = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""From log-probabilities (rows, vocab), minus infinity for what is not allowed, the logits that they come from, the
+tokens so far, int64 (rows, length), and the sentences, int64 (rows,), to the next token of each row."""
 
 
 def greedy_search(
@@ -42,7 +42,7 @@ def greedy_search(
 
 def follow_likeliest(decoder: Decoder[State], ids: Tensor, state: State, rules: Rules) -> list[list[Hypothesis]]:
     """Do what `greedy_search` does, under rules that are ready and in inference mode."""
-    return _follow(decoder, ids, state, rules, 1, lambda scores, _logits, _history: scores.argmax(dim=-1))
+    return _follow(decoder, ids, state, rules, 1, lambda scores, *_: scores.argmax(dim=-1))
 
 
 def sample_search(
@@ -53,21 +53,26 @@ def sample_search(
     options: BeamOptions,
     *,
     samples: int = 1,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
     **conditions: Unpack[Conditions],
 ) -> list[list[Hypothesis]]:
     """Draw whole sentences; return `samples` hypotheses for each sentence, drawn independently, by falling score.
 
     Each token is drawn from `next_token_distribution` of the logits that the conditions leave, with all tokens of the
     sentence, up to the repetition window, as the recent ones. `log_probability` is that of the model before the
-    sampling options. What is drawn depends on the whole batch and its order. `generator` lives on the device of
-    `ids`; None takes torch's global one.
+    sampling options. `generator` lives on the device of `ids`; None takes torch's global one. What one draws depends
+    on the whole batch and its order; where each sentence has its own, they draw the same in any batch.
 
     Other arguments and errors are those of `greedy_search`.
+
+    Raises:
+        ShapeError: there are generators, but not one for each sentence.
     """
+    if isinstance(generator, Sequence) and len(generator) != len(ids):
+        raise ShapeError(f"There are {len(generator)} generators for {len(ids)} sentences; give one for each.")
     greedy, window = is_greedy(sampling), sampling.repetition_window
 
-    def draw(scores: Tensor, logits: Tensor, history: Tensor) -> Tensor:
+    def draw(scores: Tensor, logits: Tensor, history: Tensor, sentence: Tensor) -> Tensor:
         recent = history[:, -window:] if history.shape[1] else None
         # The repetition penalty asks for the sign of a logit, which its log-probability does not have.
         allowed = logits.masked_fill(scores == -math.inf, -math.inf)
@@ -75,13 +80,26 @@ def sample_search(
         if greedy:
             return probabilities.argmax(dim=-1)
         # Of independent exponential clocks with these rates, each is the first to ring with its own probability.
-        noise = torch.empty_like(probabilities).exponential_(generator=generator)
+        noise = _exponential(probabilities, sentence, generator)
         return (probabilities / noise.clamp_min_(torch.finfo(noise.dtype).tiny)).argmax(dim=-1)
 
     with torch.inference_mode():
         rules = _rules_without_phrases(ids, options, conditions)
         found = _follow(decoder, ids, state, rules, samples, draw)
     return [sorted(drawn, key=lambda hypothesis: -hypothesis.score) for drawn in found]
+
+
+def _exponential(
+    like: Tensor, sentence: Tensor, generator: torch.Generator | Sequence[torch.Generator] | None
+) -> Tensor:
+    """Draw from the exponential distribution for each value of (rows, vocab), whose rows are sorted by sentence."""
+    noise = torch.empty_like(like)
+    if not isinstance(generator, Sequence):
+        return noise.exponential_(generator=generator)
+    sentences, counts = sentence.unique_consecutive(return_counts=True)
+    for number, rows in zip(sentences.tolist(), noise.split(counts.tolist()), strict=True):
+        rows.exponential_(generator=generator[number])
+    return noise
 
 
 def _rules_without_phrases(ids: Tensor, options: BeamOptions, conditions: Conditions) -> Rules:
@@ -111,8 +129,8 @@ def _follow(
         if coverage is not None:
             coverage.add(attention)
         scores = logits.float().log_softmax(dim=-1)
-        rules.apply(scores, sentence, history, length)
-        ids = choose(scores, logits, history)
+        cut = rules.apply(scores, sentence, history, length)
+        ids = choose(scores, logits, history, sentence)
         totals = totals + scores.gather(1, ids[:, None])[:, 0]
         require_numbers(totals, length)
         possible, ends = totals > -math.inf, ids == rules.eos_id
@@ -121,7 +139,7 @@ def _follow(
             ranks = totals / length_normalizer(length + 1, options)
             if coverage is not None:
                 ranks = ranks + coverage.scores(sentence)
-            finished.put(path[done], ranks[done], totals[done], length, done)
+            finished.put(path[done], ranks[done], totals[done], length, done, cut[done])
         rows = (possible & ~ends).nonzero()[:, 0]
         trace.append(rows, ids[rows], attention)
         if 0 < len(rows) < len(ids):

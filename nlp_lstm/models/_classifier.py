@@ -21,11 +21,16 @@ class Encoder(nn.Module):
 
     The backward half reads each sequence turned round within its own length. So neither half ever meets padding before
     the sequence's end, and both take the path without lengths, which is several times as fast in torch's kernels.
+    With `separate` each direction has its half of the input, and reads nothing of the other.
     """
 
-    def __init__(self, input_size: int, sizes: Sequence[int], options: ClassifierOptions) -> None:
+    def __init__(
+        self, input_size: int, sizes: Sequence[int], options: ClassifierOptions, separate: bool = False
+    ) -> None:
         super().__init__()
         self.layers, self.backward_layers = nn.ModuleList(), nn.ModuleList()
+        self.separate = separate
+        input_size = input_size // 2 if separate else input_size
         for size in sizes:
             layers = [
                 recurrent_layer(options.cell, input_size, size, batch_first=True, weight_dropout=options.weight_dropout)
@@ -33,13 +38,19 @@ class Encoder(nn.Module):
             ]
             self.layers.append(layers[0])
             self.backward_layers.extend(layers[1:])
-            input_size = layers[0].cell.output_size(size) * len(layers)
+            input_size = layers[0].cell.output_size(size) * (1 if separate else len(layers))
+        input_size = input_size * 2 if separate else input_size
         self.hidden_dropout = LockedDropout(options.hidden_dropout)
         self.pooling = Pooling(options.poolings, input_size, options.bidirectional)
         self.output_size = self.pooling.output_size
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Read sequences x (batch, time, features) of these lengths (batch,); returns (batch, output_size)."""
+        x = self._read_apart(x, lengths) if self.separate else self._read_together(x, lengths)
+        pooled: Tensor = self.pooling(x, lengths)
+        return pooled
+
+    def _read_together(self, x: Tensor, lengths: Tensor) -> Tensor:
         for index, layer in enumerate(self.layers):
             if index:
                 x = self.hidden_dropout(x)
@@ -48,8 +59,16 @@ class Encoder(nn.Module):
                 backward, _ = self.backward_layers[index](turn_round(x, lengths))
                 output = torch.cat([output, turn_round(backward, lengths)], dim=2)
             x = output
-        pooled: Tensor = self.pooling(x, lengths)
-        return pooled
+        return x
+
+    def _read_apart(self, x: Tensor, lengths: Tensor) -> Tensor:
+        forward, backward = x.chunk(2, dim=2)
+        forward, backward = forward.contiguous(), turn_round(backward, lengths)
+        for index, layers in enumerate(zip(self.layers, self.backward_layers, strict=True)):
+            if index:
+                forward, backward = self.hidden_dropout(forward), self.hidden_dropout(backward)
+            (forward, _), (backward, _) = layers[0](forward), layers[1](backward)
+        return torch.cat([forward, turn_round(backward, lengths)], dim=2)
 
 
 def turn_round(x: Tensor, lengths: Tensor) -> Tensor:
@@ -84,7 +103,7 @@ class Classifier(nn.Module):
         self.embedding = nn.Parameter(torch.empty(vocab_size, options.embedding_size))
         nn.init.normal_(self.embedding, std=options.embedding_size**-0.5)
         self.input_dropout = LockedDropout(options.input_dropout)
-        self.encoder = Encoder(options.embedding_size, options.layer_sizes, options)
+        self.encoder = Encoder(options.embedding_size, options.layer_sizes, options, options.separate_directions)
         self.document_encoder = None
         size = self.encoder.output_size
         if options.hierarchical:
@@ -116,7 +135,13 @@ class Classifier(nn.Module):
         return logits
 
     def loss(
-        self, ids: Tensor, lengths: Tensor, targets: Tensor, scale: float = 1.0, weights: Tensor | None = None
+        self,
+        ids: Tensor,
+        lengths: Tensor,
+        targets: Tensor,
+        scale: float = 1.0,
+        weights: Tensor | None = None,
+        smoothing: float = 0.0,
     ) -> Tensor:
-        """Sum of nats over the texts, times `scale`; targets and weights as in `label_losses`."""
-        return label_losses(self.forward(ids, lengths), targets, weights).sum() * scale
+        """Sum of nats over the texts, times `scale`; targets, weights and smoothing as in `label_losses`."""
+        return label_losses(self.forward(ids, lengths), targets, weights, smoothing).sum() * scale

@@ -25,6 +25,8 @@ class ClassifierOptions:
         bidirectional: read a text from both ends.
         pooling: how a text becomes one vector: last (the states at its ends), maximum, mean, attention, or several of
             these joined by a plus sign, such as last+maximum+mean.
+        separate_directions: let each direction read itself alone, from its own half of the embedded features, up to the
+            pooling; by default a layer reads both directions of the one below.
         hierarchical: read each sentence, then the sequence of sentences.
         output: softmax (one label), ordinal (one of several ratings in order), or sigmoid (several labels at once).
         embedding_dropout: share of the vocabulary whose embedding is zero in a training step.
@@ -41,6 +43,7 @@ class ClassifierOptions:
     last_hidden_size: int | None = None
     bidirectional: bool = True
     pooling: str = "maximum+mean"
+    separate_directions: bool = False
     hierarchical: bool = False
     output: Literal["softmax", "ordinal", "sigmoid"] = "softmax"
     embedding_dropout: float = 0.0
@@ -62,6 +65,8 @@ class ClassifierOptions:
             for name in _SHARES
             if not 0 <= getattr(self, name) < 1
         ]
+        if self.separate_directions and (not self.bidirectional or self.embedding_size % 2):
+            faults.append("--separate-directions needs --bidirectional true and an even --embedding-size.")
         if faults:
             raise UsageError(" ".join(faults))
         for name in self.poolings:

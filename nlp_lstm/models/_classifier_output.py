@@ -41,15 +41,17 @@ class OrdinalOutput(nn.Module):
         return torch.cat([below[:, :1], between, above[:, -1:]], dim=1)
 
 
-def label_losses(logits: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
+def label_losses(logits: Tensor, targets: Tensor, weights: Tensor | None = None, smoothing: float = 0.0) -> Tensor:
     """Nats that each text costs, (batch,) in fp32.
 
     logits (batch, labels); targets are the labels' columns (batch,) int64, or (batch, labels) of 0 and 1 where a text
-    may have several labels, whose costs are summed. `weights` (labels,) multiplies what a label costs.
+    may have several labels, whose costs are summed. `weights` (labels,) multiplies what a label costs. Where a text has
+    one label, `smoothing` is the share of the probability to learn that is spread evenly over all (Szegedy et al. 2016,
+    "Rethinking the Inception Architecture for Computer Vision", section 7).
     """
     logits = logits.float()
     if targets.dim() == 1:
-        nats = F.cross_entropy(logits, targets, reduction="none")
+        nats = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
         return nats if weights is None else nats * weights[targets]
     return F.binary_cross_entropy_with_logits(logits, targets.float(), pos_weight=weights, reduction="none").sum(dim=1)
 

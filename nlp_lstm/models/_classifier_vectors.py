@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import nn
 from nlp_lstm.errors import DataError
 
 _NUMBER_AT_END = re.compile(rb" -?\d*\.\d+(e-?\d+)?$")  # a vector longer than was asked for
+_LONGEST_LINE = 2**20  # a vector of 1,000 numbers has some 10,000 bytes
 _HEADER = re.compile(rb"\d+ \d+\s*")
 
 
@@ -26,7 +28,7 @@ def load_word_vectors(embedding: nn.Parameter, words: Sequence[str], path: str |
     with the deviation of the vectors found.
 
     Raises DataError, with file and line, where a line has too few numbers or something else in their place, or is not
-    UTF-8 text; and where the file has no vector for any of the words.
+    UTF-8 text, or is too long for a vector; where it is no plain file, and where it has no vector for any of the words.
     """
     path = Path(path).expanduser()
     rows = {word: row for row, word in reversed(list(enumerate(words)))}
@@ -40,19 +42,27 @@ def load_word_vectors(embedding: nn.Parameter, words: Sequence[str], path: str |
             found[row] = True
     if not found.any():
         raise DataError(f"{path} has no vector for any of the {len(words):,} words of the data. Is it in its language?")
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = float(table[found].std())
+    if not np.isfinite(deviation):
+        raise DataError(f"{path} has numbers that are too large for word vectors. Scale them down.")
     with torch.no_grad():
-        embedding.normal_(std=float(table[found].std()))
+        embedding.normal_(std=deviation)
         embedding[torch.from_numpy(found)] = torch.from_numpy(table[found])
     return int(found.sum())
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, and a device never ends
+            raise OSError("it is no plain file")
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE + 1), b""), start=1):
+                if len(line) > _LONGEST_LINE:
+                    raise DataError(f"{path}, line {number:,} has more than {_LONGEST_LINE:,} bytes: no word vector.")
                 if line.strip() and not (number == 1 and _HEADER.fullmatch(line)):
                     yield number, line
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise DataError(f"{path} cannot be read as word vectors ({reason}). Check --word-vectors.") from None
 
@@ -73,7 +83,8 @@ def _split(line: bytes, size: int, place: str) -> tuple[str, list[bytes]]:
 
 def _vector(numbers: list[bytes], place: str) -> np.ndarray:
     try:
-        vector = np.array(numbers, dtype=np.float32)
+        with np.errstate(over="ignore"):
+            vector = np.array(numbers, dtype=np.float32)
     except ValueError:
         vector = np.array(np.nan)
     if not np.isfinite(vector).all():

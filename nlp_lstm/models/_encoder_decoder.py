@@ -88,14 +88,15 @@ class EncoderDecoder(nn.Module):
 
     def start(self, memory: Memory) -> DecoderState:
         """Give the state before the first target token, a row a source."""
-        rows, positions = memory.ids.shape
+        summary, (rows, positions) = memory.summary, memory.ids.shape
+        assert summary is not None, "the memory of a decoder that has started cannot start another"
         fed = coverage = None
         if self.options.input_feeding:
-            fed = memory.summary.new_zeros(rows, self.options.embedding_size)
+            fed = summary.new_zeros(rows, self.options.embedding_size)
         if self.options.coverage:
             coverage = torch.zeros(rows, positions, device=memory.ids.device)
         owners = torch.arange(rows, device=memory.ids.device)
-        return DecoderState(memory, owners, self.bridge(memory.summary), fed, coverage, None)
+        return DecoderState(memory._replace(summary=None), owners, self.bridge(summary), fed, coverage, None)
 
     def step(self, ids: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row, ids (rows,), and give the logits of the next, (rows, vocab), and the state.
@@ -105,7 +106,7 @@ class EncoderDecoder(nn.Module):
         decoded, state = self.decoder(self._embed(ids.unsqueeze(1), self.target_embedding), state)
         logits = self.output.logits(decoded.features)
         if self.copy_gate is not None:
-            logits = self.copy_gate.log_probabilities(decoded, logits, state.memory.ids)
+            logits = self.copy_gate.log_probabilities(decoded, logits, state.source_ids())
         return logits[:, 0], state
 
     def select(self, state: DecoderState, rows: Tensor) -> DecoderState:

@@ -9,41 +9,8 @@ from torch import Tensor, nn
 
 from nlp_lstm.cells import RecurrentLayer, State, recurrent_layer
 from nlp_lstm.models._attention import AdditiveAttention, build_attention
-from nlp_lstm.models._encoder_decoder_encoder import Memory
 from nlp_lstm.models._encoder_decoder_options import EncoderDecoderOptions
-
-
-class DecoderState(NamedTuple):
-    """Where a decoder stands in every row of a batch.
-
-    `owners` (rows,) says which sentence of the encoded batch a row belongs to, `layers` holds the recurrent states,
-    `fed` (rows, embedding_size) the last features where they are fed back, `coverage` (rows, positions) the sum of
-    all attention so far where it is kept, and `weights` (rows, positions) the attention of the last step.
-    """
-
-    memory: Memory
-    owners: Tensor
-    layers: tuple[Tensor | State, ...]
-    fed: Tensor | None
-    coverage: Tensor | None
-    weights: Tensor | None
-
-    def select(self, rows: Tensor) -> DecoderState:
-        """Take rows (n,) int64, repeated or left out; the memory is moved only where rows change their sentence."""
-        owners = self.owners.index_select(0, rows)
-        same = torch.equal(owners, self.owners)
-        return DecoderState(
-            self.memory if same else self.memory.select(rows),
-            owners,
-            tuple(_select_state(state, rows) for state in self.layers),
-            *(None if one is None else one.index_select(0, rows) for one in (self.fed, self.coverage, self.weights)),
-        )
-
-
-def _select_state(state: Tensor | State, rows: Tensor) -> Tensor | State:
-    if isinstance(state, Tensor):
-        return state.index_select(1, rows)
-    return tuple(tensor.index_select(1, rows) for tensor in state)
+from nlp_lstm.models._encoder_decoder_state import DecoderState as DecoderState
 
 
 class Decoded(NamedTuple):
@@ -114,7 +81,7 @@ class Decoder(nn.Module):
         features = _masked(self.readout(seen).tanh(), masks[-1])
         source = torch.cat([seen, x.to(seen.dtype)], dim=-1)
         fed = None if state.fed is None else features[:, -1]
-        end = DecoderState(state.memory, state.owners, tuple(states), fed, coverage, weights[:, -1])
+        end = DecoderState(state.memory, state.owners, tuple(states), fed, coverage, weights[:, -1], state.grid)
         return Decoded(features, source, weights, overlap), end
 
     def _layer(
@@ -127,9 +94,12 @@ class Decoder(nn.Module):
 
     def _attend(self, h: Tensor, state: DecoderState) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
         """Ask with h (batch, time, size): context, weights, the coverage after it, and the overlap of every step."""
-        memory, coverage = state.memory, state.coverage
+        memory, coverage, grid = state.memory, state.coverage, state.grid
         if coverage is None:
-            context, weights = self.attention(h, memory.keys, memory.values, memory.mask)
+            query = h if grid is None else grid.spread(h)
+            context, weights = self.attention(query, memory.keys, memory.values, memory.mask)
+            if grid is not None:
+                context, weights = grid.gather(context, h.shape[1]), grid.gather(weights, h.shape[1])
             return context, weights, None, weights.new_zeros(h.shape[:2])
         contexts, steps, overlaps = [], [], []
         assert isinstance(self.attention, AdditiveAttention)

@@ -16,19 +16,22 @@ from nlp_lstm.models._encoder_decoder_options import EncoderDecoderOptions
 class Memory(NamedTuple):
     """What an encoder leaves of a batch of sources; the first dimension of every tensor is the batch.
 
-    keys and values are (batch, positions, ...), mask (batch, positions) is true at tokens, ids (batch, positions) are
-    the source's, and summary (batch, 2 * encoder_size) holds the last h of either direction.
+    keys and values are (batch, positions, ...), mask (batch, positions) is true at tokens, and ids (batch, positions)
+    are the source's. summary (batch, 2 * encoder_size) holds the last h of either direction, from which a decoder
+    starts; None once it has.
     """
 
     keys: Tensor
     values: Tensor
     mask: Tensor
     ids: Tensor
-    summary: Tensor
+    summary: Tensor | None
 
-    def select(self, rows: Tensor) -> Memory:
-        """Take rows (n,) int64 of the batch, repeated or left out."""
-        return Memory(*(tensor.index_select(0, rows) for tensor in self))
+    def select(self, sentences: Tensor) -> Memory:
+        """Take sentences (n,) int64 of the batch, repeated or left out, for a decoder that has started."""
+        keys, mask, ids = (one.index_select(0, sentences) for one in (self.keys, self.mask, self.ids))
+        values = keys if self.values is self.keys else self.values.index_select(0, sentences)  # one tensor stays one
+        return Memory(keys, values, mask, ids, None)
 
 
 class Encoder(nn.Module):

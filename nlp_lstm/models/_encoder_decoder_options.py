@@ -37,9 +37,9 @@ class EncoderDecoderOptions:
     cell: str = "lstm"
     embedding_size: int = 256
     encoder_size: int = 256
-    encoder_layers: int = 2
+    encoder_layers: int = 1
     decoder_size: int = 512
-    decoder_layers: int = 2
+    decoder_layers: int = 1
     attention: Literal["dot", "general", "concat", "additive", "multi-head"] = "dot"
     attention_heads: int = 4
     input_feeding: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,16 @@ from nlp_lstm import __version__
 from nlp_lstm.data import DataOptions, LabelledOptions, LabelledSplit, load_labelled
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.evaluation import ClassificationScores, classification_scores, fit_temperature
-from nlp_lstm.models import Classifier, ClassifierOptions, load_word_vectors, probabilities
+from nlp_lstm.models import (
+    Classifier,
+    ClassifierOptions,
+    autocast,
+    has_fast_bf16,
+    load_word_vectors,
+    probabilities,
+)
 from nlp_lstm.tasks._classification_labels import Targets, label_targets
+from nlp_lstm.tasks._classification_pretrained import copy_weights, options_from
 from nlp_lstm.tasks._classification_reading import Ids, Reading, length_batches, pad, sentence_ends
 from nlp_lstm.tasks._explanation import Explanation, Method, explain
 from nlp_lstm.tasks._folder import write_description
@@ -69,21 +77,26 @@ class Classification(Task[Classifier]):
         reading: Reading | None = None,
         word_vectors: str | Path | None = None,
         language_model: LanguageModeling | None = None,
+        backward_language_model: LanguageModeling | None = None,
     ) -> Classification:
         """Make a new model, from random weights, from `word_vectors` (a text file) or from a language model.
 
         A language model gives its embedding and its recurrent layers (Howard and Ruder 2018, "Universal Language Model
-        Fine-tuning for Text Classification"); its sizes and its one direction then replace those of the `options`.
-        Raises UsageError where its tokenizer is another, DataError where a file of vectors is broken.
+        Fine-tuning for Text Classification"); its sizes and its one direction then replace those of the `options`. One
+        that reads backward gives the other direction, with an embedding of its own (`separate_directions`).
+        Raises UsageError where a tokenizer is another or the two do not fit, DataError where a file of vectors is
+        broken.
         """
+        if language_model is not None and word_vectors is not None:
+            raise UsageError("--word-vectors and --pretrained both fill the embedding. Leave one of them out.")
         if language_model is not None:
-            options = _options_from(language_model, tokenizer, options)
+            options = options_from(tokenizer, options, language_model, backward_language_model)
+        elif backward_language_model is not None:
+            raise UsageError("--pretrained-backward is for a second direction. Give the first with --pretrained.")
         ends = sentence_ends(tokenizer) if options.hierarchical else ()
         model = Classifier(tokenizer.vocab_size, len(labels), options, ends)
         if language_model is not None:
-            with torch.no_grad():
-                model.embedding.copy_(language_model.model.embedding)
-            model.encoder.layers.load_state_dict(language_model.model.layers.state_dict())
+            copy_weights(model, language_model, backward_language_model)
         elif word_vectors is not None:
             names = [tokenizer.id_to_token(number) for number in range(tokenizer.vocab_size)]
             load_word_vectors(model.embedding, names, word_vectors)
@@ -120,29 +133,43 @@ class Classification(Task[Classifier]):
 
     @torch.no_grad()
     def logits_of_ids(self, sequences: Sequence[Ids]) -> Table:
-        """Return the logits (texts, labels) float32 of texts that are encoded already."""
+        """Return the logits (texts, labels) float32 of texts that are encoded already.
+
+        Products are in bf16 where the run was trained in it and the device is good at it.
+        """
         found = np.zeros((len(sequences), len(self.labels)), dtype=np.float32)
+        fast = self.config.get("precision") == "bf16" and has_fast_bf16(self.device)
         training = self.model.training
         self.model.eval()
-        for places in length_batches([len(ids) for ids in sequences]):
-            rows, lengths = (torch.from_numpy(array).to(self.device) for array in pad([sequences[i] for i in places]))
-            found[places] = self.model(rows, lengths).float().cpu().numpy()
+        with autocast("bf16" if fast else "fp32", self.device):
+            for places in length_batches([len(ids) for ids in sequences]):
+                rows, lengths = (torch.from_numpy(one).to(self.device) for one in pad([sequences[i] for i in places]))
+                found[places] = self.model(rows, lengths).float().cpu().numpy()
         self.model.train(training)
         return found
 
     def probabilities(self, texts: Sequence[str]) -> Table:
         """Return the probabilities (texts, labels) float32, their columns in the order of `labels`."""
-        return probabilities(torch.from_numpy(self.logits(texts)), self.several, self.temperature).numpy()
+        return self._probabilities_of_ids(self.encode(texts))
+
+    def _probabilities_of_ids(self, sequences: Sequence[Ids]) -> Table:
+        return probabilities(torch.from_numpy(self.logits_of_ids(sequences)), self.several, self.temperature).numpy()
 
     def classify(self, texts: Sequence[str]) -> list[dict[str, float]]:
         """Return the probability of each label for each text, the likeliest first.
 
         Where a text has one label they sum to 1; where it may have several, those of 0.5 and more are given.
         """
-        tables = self.probabilities(texts).tolist()
-        return [
+        return self.classify_and_count(texts)[0]
+
+    def classify_and_count(self, texts: Sequence[str]) -> tuple[list[dict[str, float]], int]:
+        """Return what `classify` does, and how many of the texts are longer than what is read of them."""
+        whole = [self.reading.whole(text, self.tokenizer) for text in texts]
+        tables = self._probabilities_of_ids([self.reading.framed(self.reading.cut(ids)) for ids in whole]).tolist()
+        found = [
             dict(sorted(zip(self.labels, row, strict=True), key=lambda pair: pair[1], reverse=True)) for row in tables
         ]
+        return found, sum(self.reading.is_cut(len(ids)) for ids in whole)
 
     def explain(self, text: str, method: Method = "integrated-gradients", label: str | None = None) -> Explanation:
         """Say how much each word of a text speaks for `label`, by default the likeliest; see `Explanation`.
@@ -207,20 +234,3 @@ class Classification(Task[Classifier]):
             return LabelledOptions(**self.config["data"])
         except (KeyError, TypeError):
             raise DataError("The run does not say what data it was trained on. Name some with --data.") from None
-
-
-def _options_from(
-    language_model: LanguageModeling, tokenizer: Tokenizer, options: ClassifierOptions
-) -> ClassifierOptions:
-    if language_model.tokenizer.fingerprint() != tokenizer.fingerprint():
-        raise UsageError("The tokenizer is not that of the language model, so that its embedding means other words.")
-    given = language_model.model.options
-    return replace(
-        options,
-        cell=given.cell,
-        embedding_size=given.embedding_size,
-        hidden_size=given.hidden_size,
-        num_layers=given.num_layers,
-        last_hidden_size=given.embedding_size if given.tied else None,
-        bidirectional=False,
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ Targets = npt.NDArray[np.int64]
 def label_names(train: LabelledSplit) -> tuple[str, ...]:
     """Name all labels of the training texts, sorted: numbers by their value, anything else by code point.
 
+    Numbers of one value, such as 1 and 1.0, are by code point too, and so is all where "nan" stands among them.
     Raises DataError where there is but one label, since nothing can be learned from that.
     """
     names = {label for labels in train.labels for label in labels}
@@ -25,9 +27,11 @@ def label_names(train: LabelledSplit) -> tuple[str, ...]:
             f"to tell apart. Give data with two labels or more, shuffled before it is split, or check --label-field."
         )
     try:
-        return tuple(sorted(names, key=float))
+        values = {name: float(name) for name in names}
     except ValueError:
-        return tuple(sorted(names))
+        values = {}
+    by_value = bool(values) and not any(map(math.isnan, values.values()))
+    return tuple(sorted(names, key=lambda name: (values[name] if by_value else 0.0, name)))
 
 
 def label_targets(split: LabelledSplit, names: Sequence[str], several: bool) -> Targets:

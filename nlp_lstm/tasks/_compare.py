@@ -69,7 +69,12 @@ def _compare_classifications(a: Any, b: Any, data: Any, split: str) -> Compariso
 
 
 def _compare_language_models(a: Any, b: Any, data: Any, split: str) -> Comparison:
-    source_a, source_b = (load_text(data or task._own_data()).split(split) for task in (a, b))
+    if a.backward or b.backward or a.preparation != b.preparation:
+        raise UsageError(
+            "Language models compare where both read forward, with the same --lowercase and --html-line-breaks. Give "
+            "two such runs."
+        )
+    source_a, source_b = (task.prepare(load_text(data or task._own_data()).split(split)) for task in (a, b))
     if data is None:
         _require_equal(list(source_a), list(source_b), split)
     one_tokenizer = a.tokenizer.fingerprint() == b.tokenizer.fingerprint()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -122,8 +122,10 @@ class Continuation:
 class Conversation:
     """A text that a person and a model write in turns; `reset` starts a new one."""
 
-    def __init__(self, model: LanguageModel | CachedLanguageModel, tokenizer: Tokenizer) -> None:
-        self._model, self._tokenizer = model, tokenizer
+    def __init__(
+        self, model: LanguageModel | CachedLanguageModel, tokenizer: Tokenizer, prepare: Callable[[str], str] = str
+    ) -> None:
+        self._model, self._tokenizer, self._prepare = model, tokenizer, prepare
         self._text: Continuation | None = None
 
     def reset(self) -> None:
@@ -144,6 +146,7 @@ class Conversation:
         """
         if max_tokens is not None and max_tokens < 1:
             raise UsageError(f"--max-tokens {max_tokens} must be at least 1.")
+        text = self._prepare(text)
         if self._text is None:
             self._text = Continuation(self._model, start_ids(self._tokenizer, text))
         else:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nlp_lstm.errors import unknown_name
 from nlp_lstm.models import Classifier
-from nlp_lstm.tasks._classification_reading import Ids
+from nlp_lstm.tasks._classification_reading import Ids, length_batches, pad
 from nlp_lstm.tokenization import Tokenizer
 
 Method = Literal["integrated-gradients", "leave-one-out"]
@@ -77,10 +77,11 @@ def explain(
 ) -> Explanation:
     """Explain the label in `column` for a text that was cut into words.
 
-    Integrated gradients (Sundararajan, Taly and Yan 2017, equation 1) go in a line from zero vectors to the text's
-    embedding; by their completeness the contributions add up to the difference of the log-odds at its two ends.
-    Leave-one-out is the log-odds with a word less those without it; of a text of more than 500 words, of several
-    neighbouring words at once. Raises UsageError for another method.
+    What is of no word (-1), such as the ends of a text, stays as it is. Integrated gradients (Sundararajan, Taly and
+    Yan 2017, equation 1) go in a line from zero vectors in the place of the words to the text's embedding; by their
+    completeness the contributions add up to the difference of the log-odds at its two ends. Leave-one-out is the
+    log-odds with a word less those without it; of a text of more than 500 words, of several neighbouring words at once.
+    Raises UsageError for another method.
     """
     if method not in METHODS:
         raise unknown_name("method of explanation", method, METHODS)
@@ -113,34 +114,36 @@ def _integrated_gradients(model: Classifier, ids: Ids, numbers: Ids, words: int,
     device = model.embedding.device
     row = torch.from_numpy(ids).to(device).unsqueeze(0)
     embedded = model.embedding.detach()[row]  # (1, time, size)
+    of_word = numbers >= 0
+    start = embedded * torch.from_numpy(~of_word).to(embedded).view(1, -1, 1)
 
     def read(x: Tensor) -> Tensor:
         lengths = torch.full((len(x),), x.shape[1], device=device)
         return log_odds(model.read(x, row.expand(len(x), -1), lengths))
 
     with torch.no_grad():
-        baseline, whole = float(read(torch.zeros_like(embedded))), float(read(embedded))
+        baseline, whole = float(read(start)), float(read(embedded))
     for points in _POINTS:
-        gradient = _mean_gradient(read, embedded, points)
-        contributions = (gradient * embedded[0].double()).sum(dim=1).cpu().numpy()
+        gradient = _mean_gradient(read, start, embedded, points)
+        contributions = (gradient * (embedded - start)[0].double()).sum(dim=1).cpu().numpy()
         gap = abs(contributions.sum() - (whole - baseline))
         if gap <= _CLOSE * max(1.0, abs(whole - baseline)) or points * len(ids) > _ENOUGH_TOKENS:
             break
     of_words = np.zeros(words)
-    np.add.at(of_words, numbers, contributions)
+    np.add.at(of_words, numbers[of_word], contributions[of_word])
     return of_words, baseline, whole
 
 
-def _mean_gradient(read: Callable[[Tensor], Tensor], embedded: Tensor, points: int) -> Tensor:
-    """Mean of the gradient on the way from zero to `embedded`, (time, size), at the middle of each step.
+def _mean_gradient(read: Callable[[Tensor], Tensor], start: Tensor, end: Tensor, points: int) -> Tensor:
+    """Mean of the gradient on the way from `start` to `end`, (time, size), at the middle of each step.
 
     A maximum over time makes the gradient jump on its way, so that a rule of higher order would gain nothing.
     """
-    at_once = max(1, _TOKENS_AT_ONCE // embedded.shape[1])
-    total = torch.zeros_like(embedded[0], dtype=torch.float64)
-    for start in range(0, points, at_once):
-        steps = torch.arange(start, min(start + at_once, points), device=embedded.device)
-        x = ((steps + 0.5).view(-1, 1, 1) / points * embedded).requires_grad_()
+    at_once = max(1, _TOKENS_AT_ONCE // end.shape[1])
+    total = torch.zeros_like(end[0], dtype=torch.float64)
+    for first in range(0, points, at_once):
+        steps = torch.arange(first, min(first + at_once, points), device=end.device)
+        x = (start + (steps + 0.5).view(-1, 1, 1) / points * (end - start)).requires_grad_()
         # cuDNN differentiates its recurrent kernels in training mode alone.
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
             (gradient,) = torch.autograd.grad(read(x).sum(), x)
@@ -152,17 +155,21 @@ def _mean_gradient(read: Callable[[Tensor], Tensor], embedded: Tensor, points: i
 def _leave_one_out(model: Classifier, ids: Ids, numbers: Ids, words: int, log_odds: LogOdds) -> Found:
     device = model.embedding.device
 
-    def read(rows: npt.NDArray[np.int64]) -> list[float]:
-        batch = torch.from_numpy(rows).to(device)
-        lengths = torch.full((len(rows),), rows.shape[1], device=device)
-        values: list[float] = log_odds(model(batch, lengths)).tolist()
+    def read(sequences: Sequence[Ids]) -> list[float]:
+        rows, lengths = (torch.from_numpy(one).to(device) for one in pad(sequences))
+        values: list[float] = log_odds(model(rows, lengths)).tolist()
         return values
 
-    (whole,) = read(ids[None])
-    contributions = np.zeros(words)
-    read_words = np.unique(numbers)
-    for group in np.array_split(read_words, min(len(read_words), _MOST_LEFT_OUT)):
+    def without(group: npt.NDArray[np.int64]) -> Ids:
         rest = ids[~np.isin(numbers, group)]
-        (without,) = read(rest[None] if len(rest) else np.array([[Tokenizer.eos_id]]))
-        contributions[group] = (whole - without) / len(group)
+        return rest if len(rest) else np.array([Tokenizer.eos_id])
+
+    (whole,) = read([ids])
+    contributions = np.zeros(words)
+    tokens = np.bincount(numbers[numbers >= 0], minlength=words)  # of each word
+    read_words = tokens.nonzero()[0]
+    groups = np.array_split(read_words, min(len(read_words), _MOST_LEFT_OUT)) if len(read_words) else []
+    for places in length_batches([max(1, len(ids) - int(tokens[group].sum())) for group in groups]):
+        for place, rest in zip(places, read([without(groups[place]) for place in places]), strict=True):
+            contributions[groups[place]] = (whole - rest) / len(groups[place])
     return contributions, whole, whole

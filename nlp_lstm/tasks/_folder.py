@@ -7,10 +7,7 @@ import os
 import reprlib
 import stat
 from pathlib import Path
-from typing import Any, TypeVar
-
-from safetensors.torch import save_file
-from torch import nn
+from typing import Any
 
 from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.tokenization import Tokenizer, load_tokenizer
@@ -18,7 +15,6 @@ from nlp_lstm.tokenization import Tokenizer, load_tokenizer
 FORMAT_VERSION = 1
 _LARGEST_JSON = 16 * 2**20
 _DEEPEST_JSON = 50
-Model = TypeVar("Model", bound=nn.Module)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -31,17 +27,6 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's parameters as safetensors, a shared one once, under a temporary name, then rename."""
-    tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(tensors, temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

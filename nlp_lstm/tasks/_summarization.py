@@ -44,8 +44,12 @@ class Summarization(Translation):
         config: dict[str, Any] | None = None,
         longest_source: int = SHORTEST_LIMIT,
         source_words: int = 400,
+        target_ratio: float | None = None,
+        longest_target: int | None = None,
     ) -> None:
-        super().__init__(model, source_tokenizer, target_tokenizer, config, longest_source)
+        super().__init__(
+            model, source_tokenizer, target_tokenizer, config, longest_source, target_ratio, longest_target
+        )
         _check(source_words)
         self.source_words = source_words
 
@@ -59,16 +63,22 @@ class Summarization(Translation):
         read = texts if isinstance(texts, str) else [_first_words(text, self.source_words) for text in texts]
         return super().translate_n_best(read, options, search)
 
-    def evaluate(self, data: PairOptions | None = None, split: str = "test") -> SummaryScores:
-        """Score a split of `data`, or of the data that the run was trained on; see `summary_scores`."""
+    def evaluate(
+        self, data: PairOptions | None = None, split: str = "test", training_text: Iterable[str] | None = None
+    ) -> SummaryScores:
+        """Score a split of `data`, or of the data that the run was trained on; see `summary_scores`.
+
+        The `training_text` is by default that of `Translation.evaluate`.
+        """
         loaded = shorten_sources(load_pairs(data or self._own_data()), self.source_words)
-        known = loaded.splits.get("train") if data is None else None
-        return self.score(loaded.split(split), known.targets if known else None)
+        if training_text is None and data is None and "train" in loaded.splits:
+            training_text = loaded.split("train").targets
+        return self.score(loaded.split(split), training_text)
 
     def score(self, pairs: PairSplit, training_text: Iterable[str] | None = None) -> SummaryScores:
         """Score pairs that are loaded already, where known with the summaries of training; see `evaluate`."""
         found = self.translate(pairs.sources)
-        return summary_scores(found, pairs.targets, sources=pairs.sources, training_text=training_text)
+        return summary_scores(found, pairs.targets, sources=pairs.sources, training_text=training_text or None)
 
 
 def shorten_sources(data: PairData, source_words: int) -> PairData:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Generic
 
 import torch
 
-from nlp_lstm.tasks._folder import Model, write_weights
+from nlp_lstm.tasks._weights import Model, write_weights
 
 
 class Task(Generic[Model]):

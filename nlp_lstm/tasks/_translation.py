@@ -4,41 +4,47 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from nlp_lstm.data import PairOptions, PairSplit, load_pairs
-from nlp_lstm.decoding import BeamOptions, Hypothesis, attention_between_words
+from nlp_lstm.decoding import GRANTED_LENGTH, LARGEST_COUNT, LARGEST_RATIO, BeamOptions, Hypothesis
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.evaluation import TranslationScores, translation_scores
 from nlp_lstm.models import EncoderDecoder, has_fast_bf16
 from nlp_lstm.tasks._folder import FORMAT_VERSION, write_description, write_json
 from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translated import Translated, joined
-from nlp_lstm.tasks._translation_search import Search, Translator
+from nlp_lstm.tasks._translation_search import Part, Search, Translator
 from nlp_lstm.tasks._translation_text import (
-    Words,
+    attended,
     clean,
     cut_to_fit,
     put_unknown_back,
     token_texts,
     words_of_source,
-    words_of_target,
 )
 from nlp_lstm.tasks._translation_tokenizers import save_tokenizers
 from nlp_lstm.tokenization import Tokenizer
 
 SHORTEST_LIMIT = 100
+LONGEST = 1_000_000
+"""Tokens of the longest source and target that a run can name."""
+_LEAST_RATIO = 1.0
+"""Also a model that has seen short targets alone may write as many tokens as it reads."""
 
 
 class Translation(Task[EncoderDecoder]):
     """A translator: an encoder-decoder with the tokenizers of source and target.
 
     `config` is what config.json of its run folder holds. A text of more than `longest_source` source tokens is
-    translated in parts; by default the limit is 100, and the recipe gives the longest text of training.
+    translated in parts; by default the limit is 100. A translation has at most `target_ratio` tokens for each token of
+    its source and at most `longest_target`, either plus 10, unless the options of a search say otherwise; None leaves
+    it to them. `learn_lengths` takes the limits from the pairs of training.
     """
 
     kind = "translation"
@@ -56,6 +62,8 @@ class Translation(Task[EncoderDecoder]):
         target_tokenizer: Tokenizer,
         config: dict[str, Any] | None = None,
         longest_source: int = SHORTEST_LIMIT,
+        target_ratio: float | None = None,
+        longest_target: int | None = None,
     ) -> None:
         sizes = (source_tokenizer.vocab_size, target_tokenizer.vocab_size)
         if (model.source_vocab_size, model.target_vocab_size) != sizes:
@@ -65,8 +73,18 @@ class Translation(Task[EncoderDecoder]):
             )
         self.model, self.config = model, dict(config or {})
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
-        self.longest_source = max(SHORTEST_LIMIT, longest_source)
+        self.longest_source, self.target_ratio = max(SHORTEST_LIMIT, longest_source), target_ratio
+        self.longest_target = longest_target
         self.others: tuple[Translation, ...] = ()
+
+    def learn_lengths(self, lengths: Iterable[tuple[int, int]]) -> None:
+        """Raise the limits to what training pairs need, given as `TokenizedPairs.lengths`: no pair exceeds them."""
+        ratio, longest = max(_LEAST_RATIO, self.target_ratio or 0.0), self.longest_target or 1
+        for source, target in lengths:
+            self.longest_source = min(max(self.longest_source, source), LONGEST)
+            written = target - 2  # a target counts its beginning and its end, which no limit does
+            ratio, longest = max(ratio, (written - GRANTED_LENGTH) / source), max(longest, written)
+        self.target_ratio, self.longest_target = min(ratio, LARGEST_RATIO), min(longest, LONGEST)
 
     def describe(self, folder: str | Path) -> None:
         """Write config.json and the tokenizers' files into `folder`: all of a run but its weights.
@@ -85,7 +103,8 @@ class Translation(Task[EncoderDecoder]):
     def _settings(self) -> dict[str, Any]:
         """What config.json says of the model beside its options."""
         sizes = {"source_vocab_size": self.model.source_vocab_size, "target_vocab_size": self.model.target_vocab_size}
-        return {**sizes, "longest_source": self.longest_source}
+        limits = ("longest_source", "target_ratio", "longest_target")
+        return {**sizes, **{name: getattr(self, name) for name in limits}}
 
     def ensemble(self, *others: Translation) -> Self:
         """Return a translator that averages the probabilities of this model and others with the same tokenizers.
@@ -117,56 +136,81 @@ class Translation(Task[EncoderDecoder]):
         `search` says more than `options`: sampling, forced beginnings, required words. Texts may come in any order;
         those of similar length are translated together. Control characters are read as spaces. A text that is too
         long is translated in parts, which `Translated.parts` counts. Where the conditions leave no translation, the
-        text is empty and its score minus infinity.
+        text is empty and its score minus infinity. Raises UsageError where the prefix or a required word cannot be
+        written.
         """
-        search = search or Search(options or BeamOptions())
+        search = self._limited(search or Search(options or BeamOptions()))
         if isinstance(texts, str):
             raise UsageError("translate takes a list of texts; a single string was given: use [text].")
-        parts: list[str] = []
-        owners: list[int] = []
-        for place, text in enumerate(texts):
-            cut = cut_to_fit(clean(text), self._fits)
-            parts += cut
-            owners += [place] * len(cut)
         models = [one.model for one in (self, *self.others)]
-        read = [words_of_source(self.source_tokenizer, part) for part in parts]
         # What was trained with products in bf16 loses nothing when it is used with them.
         fast = self.config.get("precision") == "bf16" and has_fast_bf16(self.device)
-        precision = "bf16" if fast else "fp32"
-        found = Translator(models, self.source_tokenizer, self.target_tokenizer, precision).search(read, search)
+        translator = Translator(models, self.source_tokenizer, self.target_tokenizer, "bf16" if fast else "fp32")
+        parts = self._read(texts)
+        found = translator.search(parts, search)
         results = [[Translated("", 0.0, 0.0, parts=0)] for _ in texts]
-        for place, group in groupby(range(len(parts)), key=lambda part: owners[part]):
-            results[place] = joined([self._translated(read[part], found[part]) for part in group])
+        for place, group in groupby(range(len(parts)), key=lambda part: parts[part].place):
+            results[place] = joined([self._translated(parts[part], found[part]) for part in group])
         return results
+
+    def _limited(self, search: Search) -> Search:
+        """Limit lengths by what training pairs have, where the options leave it open."""
+        options = search.options
+        if options.max_length is not None or options.max_length_ratio is not None:
+            return search
+        # One odd pair may have a ratio that lets a long source run for ever, but its target was short then.
+        longest = None if self.longest_target is None else min(self.longest_target + GRANTED_LENGTH, LARGEST_COUNT)
+        limit = None if longest is None else max(longest, options.min_length)
+        return replace(search, options=replace(options, max_length_ratio=self.target_ratio, max_length=limit))
+
+    def _read(self, texts: Sequence[str]) -> list[Part]:
+        """Encode texts, too long ones in parts; a blank text has none."""
+        cleaned = [clean(text).strip() for text in texts]
+        parts: list[Part] = []
+        for place, (text, ids) in enumerate(zip(cleaned, self.source_tokenizer.encode_batch(cleaned), strict=True)):
+            if len(ids) < self.longest_source or len(text) < 2:
+                parts += [Part(text, ids, place)] if text else []
+            else:
+                cut = cut_to_fit(text, self._fits)
+                of_each = self.source_tokenizer.encode_batch(cut)
+                both = zip(cut, of_each, strict=True)
+                parts += [Part(*one, place, number, len(cut)) for number, one in enumerate(both)]
+        return parts
 
     def _fits(self, text: str) -> bool:
         # A token holds one character at least, but a character may need four bytes, each a token.
         return 4 * len(text) < self.longest_source or len(self.source_tokenizer.encode(text)) < self.longest_source
 
-    def _translated(self, source: Words, hypotheses: list[Hypothesis]) -> list[Translated]:
+    def _translated(self, part: Part, hypotheses: list[Hypothesis]) -> list[Translated]:
+        view = partial(attended, self.source_tokenizer, self.target_tokenizer, part.text)
         if not hypotheses:
-            return [Translated("", -math.inf, -math.inf, source.words)]
-        return [self._one(source, hypothesis) for hypothesis in hypotheses]
+            return [Translated("", -math.inf, -math.inf, views=(partial(view, None),))]
+        return [
+            Translated(self._text(part, one), one.score, one.log_probability, cut=one.cut, views=(partial(view, one),))
+            for one in hypotheses
+        ]
 
-    def _one(self, source: Words, hypothesis: Hypothesis) -> Translated:
-        target = words_of_target(self.target_tokenizer, hypothesis.ids)
+    def _text(self, part: Part, hypothesis: Hypothesis) -> str:
+        """Decode a translation into one line, the source's words in the place of unknown ones."""
         text = self.target_tokenizer.decode(hypothesis.ids)
-        weights: list[list[float]] = []
-        if hypothesis.attention is not None:
-            pieces = hypothesis.attention.tolist()
-            weights = attention_between_words(pieces, [*source.numbers, -1], target.numbers)
-            if self.target_tokenizer.unk_id in hypothesis.ids:
-                tokens = token_texts(self.source_tokenizer, source)
-                text = put_unknown_back(
-                    self.target_tokenizer, text, hypothesis.ids, tokens, [row[:-1] for row in pieces]
-                )
-        one_line = " ".join(clean(text).split(" ")).strip()
-        return Translated(one_line, hypothesis.score, hypothesis.log_probability, source.words, target.words, weights)
+        if hypothesis.attention is not None and self.target_tokenizer.unk_id in hypothesis.ids:
+            source = words_of_source(self.source_tokenizer, part.text)
+            tokens, attention = token_texts(self.source_tokenizer, source), hypothesis.attention[:, :-1]
+            text = put_unknown_back(self.target_tokenizer, text, hypothesis.ids, tokens, attention)
+        return clean(text).strip()
 
-    def evaluate(self, data: PairOptions | None = None, split: str = "test") -> TranslationScores:
-        """Score a split of `data`, or of the data that the run was trained on: BLEU, chrF, TER and exact matches."""
-        sources, hypotheses, references = self.outputs(data, split)
-        return translation_scores(hypotheses, references, sources=sources)
+    def evaluate(
+        self, data: PairOptions | None = None, split: str = "test", training_text: Iterable[str] | None = None
+    ) -> TranslationScores:
+        """Score a split of `data`, or of the data that the run was trained on: BLEU, chrF, TER and exact matches.
+
+        Words are also scored by how often the `training_text` has them, by default the targets of training where the
+        run's own data is scored; an empty list leaves them uncounted.
+        """
+        splits = load_pairs(data or self._own_data())
+        if training_text is None and data is None and "train" in splits.splits:
+            training_text = splits.split("train").targets
+        return self.score(splits.split(split), training_text)
 
     def outputs(self, data: PairOptions | None = None, split: str = "test") -> tuple[list[str], list[str], list[str]]:
         """Translate a split with a beam of 5; return sources, translations and references.
@@ -176,9 +220,10 @@ class Translation(Task[EncoderDecoder]):
         pairs = load_pairs(data or self._own_data()).split(split)
         return pairs.sources, self.translate(pairs.sources), pairs.targets
 
-    def score(self, pairs: PairSplit) -> TranslationScores:
+    def score(self, pairs: PairSplit, training_text: Iterable[str] | None = None) -> TranslationScores:
         """Score pairs that are loaded already; see `evaluate`."""
-        return translation_scores(self.translate(pairs.sources), pairs.targets, sources=pairs.sources)
+        found = self.translate(pairs.sources)
+        return translation_scores(found, pairs.targets, sources=pairs.sources, training_text=training_text or None)
 
     def sample(self, pairs: PairSplit, count: int = 3) -> str:
         """Give some pairs of a split with what the model makes of them, three lines each, to show what it does."""

@@ -8,15 +8,14 @@ from typing import Any
 
 import torch
 
+from nlp_lstm.decoding import LARGEST_RATIO
 from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
 from nlp_lstm.tasks._settings import build_options
 from nlp_lstm.tasks._summarization import MOST_SOURCE_WORDS, Summarization
-from nlp_lstm.tasks._translation import Translation
+from nlp_lstm.tasks._translation import LONGEST, Translation
 from nlp_lstm.tasks._translation_tokenizers import read_tokenizers
 from nlp_lstm.tasks._weights import Shapes, read_model, read_shapes, require_layers
-
-_LONGEST_SOURCE = 1_000_000
 
 
 def load_translation(path: Path, config: dict[str, Any], device: torch.device) -> Translation:
@@ -28,7 +27,10 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
     shapes = read_shapes(path)
     try:
         sizes = settings.pop("source_vocab_size", None), settings.pop("target_vocab_size", None)
-        longest = _whole(settings.pop("longest_source", None), "longest_source", _LONGEST_SOURCE)
+        longest = _whole(settings.pop("longest_source", None), "longest_source", LONGEST)
+        ratio = _ratio(settings.pop("target_ratio", None))
+        written = settings.pop("longest_target", None)
+        written = None if written is None else _whole(written, "longest_target", LONGEST)
         words = settings.pop("source_words", None)
         words = None if words is None else _whole(words, "source_words", MOST_SOURCE_WORDS)
         options = build_options(EncoderDecoderOptions, settings)
@@ -45,7 +47,9 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
         )
     model = _read_model(path, source.vocab_size, target.vocab_size, options, shapes)
     parts = model.to(device).eval(), source, target, config, longest
-    return Translation(*parts) if words is None else Summarization(*parts, words)
+    if words is None:
+        return Translation(*parts, ratio, written)
+    return Summarization(*parts, words, ratio, written)
 
 
 def _read_model(path: Path, source: int, target: int, options: EncoderDecoderOptions, shapes: Shapes) -> EncoderDecoder:
@@ -55,6 +59,15 @@ def _read_model(path: Path, source: int, target: int, options: EncoderDecoderOpt
     except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}. Train again.") from None
     return read_model(path, model, shapes)
+
+
+def _ratio(value: Any) -> float | None:
+    """Check the ratio of lengths, which runs that were trained before there was one leave open."""
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value <= LARGEST_RATIO:
+        raise ValueError(f"target_ratio is {reprlib.repr(value)}, and must be above 0 and at most {LARGEST_RATIO:,.0f}")
+    return float(value)
 
 
 def _whole(value: Any, name: str, largest: int) -> int:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from nlp_lstm.decoding import BeamOptions, Ensemble, Hypothesis, SamplingOptions, beam_search, sample_search
+from nlp_lstm.decoding import (
+    AnyOf,
+    BeamOptions,
+    Conditions,
+    Ensemble,
+    Hypothesis,
+    SamplingOptions,
+    beam_search,
+    sample_search,
+)
 from nlp_lstm.errors import UsageError
 from nlp_lstm.models import EncoderDecoder, autocast
-from nlp_lstm.tasks._translation_text import Words
+from nlp_lstm.tasks._translation_conditions import prefix_ids, required_phrase
 from nlp_lstm.tokenization import Tokenizer
 
 _TOKENS_AT_ONCE = 16_384
@@ -25,9 +35,13 @@ class Search:
     Attributes:
         options: the beam, penalties and limits of length; `n_best` is also how many are drawn.
         sampling: how a token is drawn; None searches by beam.
-        seed: of what is drawn; None draws anew each time.
+        seed: of what is drawn; None draws anew each time. Text i of a call is drawn from `seed` + i, whatever texts
+            stand beside it, so that text 0 of a call with the seed 5 is text 2 of one with the seed 3.
         prefix: what every translation begins with.
         required: words or phrases that every translation must hold; needs a beam.
+
+    They ask for a translation as a whole: where a text is translated in parts, `prefix` and `required` are asked of
+    the first, and a fair share of `options.min_length` of each. Other limits of length are those of each part.
     """
 
     options: BeamOptions = field(default_factory=BeamOptions)
@@ -39,6 +53,19 @@ class Search:
     def __post_init__(self) -> None:
         if self.required and self.sampling is not None:
             raise UsageError("Required words need a beam search, which --sample is not. Leave out one of the two.")
+
+
+class Part(NamedTuple):
+    """A text to translate, or one of the `parts` of a long one: its tokens, and which part it is, from 0.
+
+    `place` is that of the text among those to translate.
+    """
+
+    text: str
+    ids: list[int]
+    place: int
+    number: int = 0
+    parts: int = 1
 
 
 def pad_rows(sequences: Sequence[Sequence[int]], device: torch.device | None = None) -> tuple[Tensor, Tensor]:
@@ -72,55 +99,68 @@ class Translator:
     ) -> None:
         self.models, self.source, self.target, self.precision = models, source, target, precision
 
-    def search(self, texts: Sequence[Words], search: Search) -> list[list[Hypothesis]]:
-        """Find the translations of each text, best first; empty where the conditions leave none."""
+    def search(self, texts: Sequence[Part], search: Search) -> list[list[Hypothesis]]:
+        """Find the translations of each text, best first; empty where the conditions leave none.
+
+        Raises UsageError where the prefix or a required word cannot be written.
+        """
         found: list[list[Hypothesis]] = [[] for _ in texts]
+        prefix = prefix_ids(self.target, search.prefix) if search.prefix else []
+        required = [required_phrase(self.target, phrase) for phrase in search.required]
         copies = search.options.n_best if search.sampling is not None else search.options.beam_size
-        generator = self._generator(search)
         for places in batches([len(text.ids) + 1 for text in texts], copies):
             with autocast(self.precision, self._device):
-                results = self._search_batch([texts[place] for place in places], search, generator)
+                batch = [texts[place] for place in places]
+                results = self._search_batch(batch, search, self._conditions(batch, search, prefix, required))
             for place, result in zip(places, results, strict=True):
                 found[place] = result
         return found
 
-    def _generator(self, search: Search) -> torch.Generator | None:
-        if search.sampling is None:
-            return None
-        generator = torch.Generator(device=self._device)
+    def _generators(self, texts: Sequence[Part], search: Search) -> torch.Generator | list[torch.Generator]:
+        """Give each text its generator, or all of them one without a seed."""
         if search.seed is None:
+            generator = torch.Generator(device=self._device)
             generator.seed()
-        else:
-            generator.manual_seed(search.seed)
-        return generator
+            return generator
+        names = [f"{search.seed + text.place} {text.number}" for text in texts]
+        seeds = [int.from_bytes(hashlib.blake2b(name.encode(), digest_size=7).digest()) for name in names]
+        return [torch.Generator(device=self._device).manual_seed(seed) for seed in seeds]
 
     @property
     def _device(self) -> torch.device:
         return next(self.models[0].parameters()).device
 
-    def _search_batch(
-        self, texts: list[Words], search: Search, generator: torch.Generator | None
-    ) -> list[list[Hypothesis]]:
+    def _search_batch(self, texts: list[Part], search: Search, conditions: Conditions) -> list[list[Hypothesis]]:
         ids, lengths = pad_rows([[*text.ids, self.source.eos_id] for text in texts], self._device)
         with torch.inference_mode():
             states = tuple(model.start(model.encode(ids, lengths)) for model in self.models)
         decoder: Any = self.models[0] if len(states) == 1 else Ensemble(self.models)
         state: Any = states[0] if len(states) == 1 else states
         first = torch.full((len(texts),), self.target.bos_id, device=self._device)
-        conditions = self._conditions(len(texts), search) | {"source_lengths": lengths}
+        conditions["source_lengths"] = lengths
         if search.sampling is None:
             return beam_search(decoder, first, state, search.options, **conditions)
-        drawn = search.options.n_best
         return sample_search(
-            decoder, first, state, search.sampling, search.options, samples=drawn, generator=generator, **conditions
+            decoder,
+            first,
+            state,
+            search.sampling,
+            search.options,
+            samples=search.options.n_best,
+            generator=self._generators(texts, search),
+            **conditions,
         )
 
-    def _conditions(self, count: int, search: Search) -> dict[str, Any]:
-        target = self.target
-        conditions: dict[str, Any] = {"eos_id": target.eos_id, "forbidden_ids": (target.pad_id, target.bos_id)}
-        if search.prefix:
-            conditions["prefixes"] = [target.encode(search.prefix)] * count
-        if search.required:
-            # Inside a sentence a word has its space before it, which most tokenizers keep with the word.
-            conditions["required"] = [[target.encode(" " + phrase) for phrase in search.required]] * count
+    def _conditions(
+        self, texts: list[Part], search: Search, prefix: Sequence[int], required: Sequence[AnyOf]
+    ) -> Conditions:
+        target, least = self.target, search.options.min_length
+        conditions: Conditions = {"eos_id": target.eos_id, "forbidden_ids": (target.pad_id, target.bos_id)}
+        if prefix:
+            conditions["prefixes"] = [prefix if text.number == 0 else () for text in texts]
+        if required:
+            conditions["required"] = [required if text.number == 0 else () for text in texts]
+        if least:
+            shares = [-(-least // text.parts) for text in texts]
+            conditions["min_lengths"] = torch.tensor(shares, device=self._device)
         return conditions

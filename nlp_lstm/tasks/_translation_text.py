@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from nlp_lstm.decoding import replace_unknown
+from nlp_lstm.decoding import Hypothesis, attention_between_words, replace_unknown
+from nlp_lstm.tasks._translated import Attended
 from nlp_lstm.tokenization import Tokenizer
 
 # Where a word ends, every tokenizer begins a new token: the ids of the words are those of the whole.
@@ -30,6 +31,13 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_clean_character, text))
+
+
+def control_characters(text: str) -> int:
+    """Count the characters that `clean` reads as spaces though they are no white space; a tab is one."""
+    if text.isprintable():
+        return 0
+    return sum(not character.isspace() and _clean_character(character) == " " for character in text)
 
 
 def _clean_character(character: str) -> str:
@@ -77,6 +85,18 @@ def words_of_target(tokenizer: Tokenizer, ids: Sequence[int]) -> Words:
         numbers.append(len(words) - 1)
     words[-1] += decoder.flush()
     return Words(words if ids else [], list(ids), numbers)
+
+
+def attended(source: Tokenizer, target: Tokenizer, text: str, hypothesis: Hypothesis | None) -> Attended:
+    """Say what the words of a translation attended to in the text; without a translation, only which words it has."""
+    words = words_of_source(source, text)
+    if hypothesis is None:
+        return Attended(words.words, [], [])
+    written = words_of_target(target, hypothesis.ids)
+    if hypothesis.attention is None:
+        return Attended(words.words, written.words, [])
+    weights = attention_between_words(hypothesis.attention, [*words.numbers, -1], written.numbers)
+    return Attended(words.words, written.words, weights)
 
 
 def put_unknown_back(tokenizer: Tokenizer, text: str, ids: Sequence[int], source: list[str], attention: object) -> str:

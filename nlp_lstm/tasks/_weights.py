@@ -7,14 +7,15 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import nn
 
 from nlp_lstm.errors import RunFolderError, shown
-from nlp_lstm.tasks._folder import Model, checked_file
+from nlp_lstm.tasks._folder import checked_file
 
 MOST_LAYERS = 1000
 """More than any run has; a hostile config.json may name more, and building them would take for ever."""
@@ -23,6 +24,18 @@ _NAME = "model.safetensors"
 _FLOATING = ("F16", "BF16", "F32", "F64")
 
 Shapes = dict[str, list[int]]
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def write_weights(path: Path, model: nn.Module) -> None:
+    """Write a model's parameters as safetensors, a shared one once, under a temporary name, then rename."""
+    tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(tensors, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_shapes(folder: Path) -> Shapes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nlp_lstm.training._objective import LanguageModelObjective, Objective
     from nlp_lstm.training._report import report
     from nlp_lstm.training._run import Run, start_run
-    from nlp_lstm.training._run_folder import flat_settings
+    from nlp_lstm.training._run_folder import flat_settings, metrics_lines
     from nlp_lstm.training._trainer import FitResult
     from nlp_lstm.training._translation import TranslationObjective
 
@@ -30,6 +30,7 @@ __all__ = [
     "fit",
     "flat_settings",
     "keep_freed_memory",
+    "metrics_lines",
     "newest_checkpoint",
     "report",
     "start_run",
@@ -47,6 +48,7 @@ __getattr__ = lazy_names(
         "fit": "_fit",
         "flat_settings": "_run_folder",
         "keep_freed_memory": "_memory",
+        "metrics_lines": "_run_folder",
         "newest_checkpoint": "_checkpoint",
         "report": "_report",
         "TranslationObjective": "_translation",

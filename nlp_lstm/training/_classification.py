@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlp_lstm.data import LabelledSplit, LengthBuckets
 from nlp_lstm.errors import UsageError
 from nlp_lstm.models import autocast, label_losses
-from nlp_lstm.tasks import Classification, balancing_weights, pad
-from nlp_lstm.training._run import Run
+from nlp_lstm.tasks import LONGEST_IN_TRAINING, Classification, TrainingTexts, balancing_weights, most_tokens
+from nlp_lstm.training._options import TrainingOptions
+from nlp_lstm.training._run import Run, say
+from nlp_lstm.training._thawing import Thawing, layers_from_the_top
 
 LOSS_SHARE = 1e-3
 """How much the loss counts beside the error rate when the best weights are chosen: it decides between equals."""
@@ -39,9 +42,13 @@ class ClassificationObjective:
     With `unfreeze_epochs`, for a model that starts from a language model, training begins with the output alone and
     takes in one layer more from the top whenever so many epochs are over (gradual unfreezing: Howard and Ruder 2018,
     section 3.3); `rate_scales` then has a smaller learning rate for each layer further down (discriminative
-    fine-tuning, section 3.2).
+    fine-tuning, section 3.2). A budget in steps or epochs that ends before all layers are taken in is said at once.
 
-    Raises DataError for a label that no training text has, UsageError where `unfreeze_epochs` is negative.
+    `word_dropout` and `crop` are those of `TrainingTexts`; a batch is a function of the run's seed and its number
+    alone. `label_smoothing` is the share of the probability to learn that is spread evenly over the labels. Neither of
+    the three is at work in validation. Long texts are in smaller batches, so that memory is bounded.
+
+    Raises DataError for a label that no training text has, UsageError where an option is out of range.
     """
 
     def __init__(
@@ -53,34 +60,60 @@ class ClassificationObjective:
         *,
         class_weights: bool = False,
         unfreeze_epochs: float | None = None,
+        word_dropout: float = 0.0,
+        crop: bool = False,
+        label_smoothing: float = 0.0,
     ) -> None:
         if unfreeze_epochs is not None and unfreeze_epochs < 0:
             raise UsageError(f"--unfreeze-epochs {unfreeze_epochs} must be 0 (all layers at once) or more.")
+        _check_smoothing(label_smoothing, task.model.options.output)
         self.task, self.model = task, task.model.to(run.device)
         self.device, self.precision, self.processes = run.device, run.precision, run.processes
-        self.texts, targets = task.encode(train.texts), task.targets(train)
+        self.seed, self.label_smoothing = run.options.seed, label_smoothing
+        self.texts = TrainingTexts(train.texts, task.reading, task.tokenizer, word_dropout, crop)
+        if self.texts.too_long:
+            say(
+                f"Training texts of more than {LONGEST_IN_TRAINING:,} tokens, which are read at both ends: "
+                f"{self.texts.too_long:,}. To read more of them, or less, give --max-words."
+            )
+        targets = task.targets(train)
         self.valid_texts, self.valid_targets = task.encode(valid.texts), torch.from_numpy(task.targets(valid))
         self.targets = torch.from_numpy(targets)
         weights = torch.from_numpy(balancing_weights(targets, len(task.labels))) if class_weights else None
         self.weights = None if weights is None else weights.to(run.device)
-        lengths = np.array([len(ids) for ids in self.texts])
-        self.buckets = LengthBuckets(lengths, run.options.batch_size, None, run.options.seed)
+        batch_size = run.options.batch_size
+        tokens = most_tokens(batch_size, self.texts.lengths, task.reading.max_words)
+        self.buckets = LengthBuckets(self.texts.lengths, batch_size, tokens, self.seed)
         self.batches_per_epoch = self.buckets.batches_per_epoch
         self.data_sha = f"{train.sha} {valid.sha}"
-        self.unfreeze_epochs = unfreeze_epochs
         self.layers = layers_from_the_top(task.model)
+        self.thawing = Thawing(self.layers, (unfreeze_epochs or 0.0) * self.batches_per_epoch)
+        self.accumulate = run.options.accumulate
         self.rate_scales: dict[str, float] = {}
         if unfreeze_epochs is not None:
             self.rate_scales = {
                 name: RATE_OF_THE_LAYER_BELOW**depth for depth, names in enumerate(self.layers) for name in names
             }
+            self._say_what_stays_frozen(run.options)
+
+    def _say_what_stays_frozen(self, options: TrainingOptions) -> None:
+        ends = [] if options.max_steps is None else [options.max_steps]
+        if options.max_epochs is not None:
+            ends.append(math.ceil(options.max_epochs * self.batches_per_epoch / self.accumulate))
+        note = self.frozen_note(min(ends)) if ends else None
+        if note is not None:
+            say(note)
+
+    def frozen_note(self, steps: int) -> str | None:
+        """Say how many layers are not trained in so many steps, for the model card; None where all are."""
+        return self.thawing.note(steps * self.accumulate, self.batches_per_epoch)
 
     def batches(self, start: int) -> Iterator[TextBatch]:
         """Yield batches without end, from the one numbered `start` over all epochs."""
         number = start
         while True:
             places = self.buckets.batch(number)
-            ids, lengths = pad([self.texts[place] for place in places])
+            ids, lengths = self.texts.batch(places, np.random.default_rng([self.seed, number]))
             yield TextBatch(number, torch.from_numpy(ids), torch.from_numpy(lengths), self.targets[places])
             number += 1
 
@@ -90,17 +123,11 @@ class ClassificationObjective:
 
     def loss(self, batch: TextBatch, carry: None, scale: float) -> tuple[Tensor, None]:
         """Sum of nats over the texts, times `scale`; nothing is carried."""
-        if self.unfreeze_epochs:
-            self._unfreeze(1 + int(batch.number / (self.batches_per_epoch * self.unfreeze_epochs)))
+        self.thawing.apply(self.model, batch.number)
         ids, lengths, targets = (tensor.to(self.device) for tensor in batch[1:])
         with autocast(self.precision, self.device):
-            value = self.model.loss(ids, lengths, targets, scale, self.weights)
+            value = self.model.loss(ids, lengths, targets, scale, self.weights, self.label_smoothing)
         return value, carry
-
-    def _unfreeze(self, layers: int) -> None:
-        trained = {name for names in self.layers[:layers] for name in names}
-        for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(name in trained)
 
     def validate(self) -> float:
         """Error rate on the validation texts, plus `LOSS_SHARE` of the mean loss."""
@@ -118,17 +145,13 @@ class ClassificationObjective:
         return float(wrong + LOSS_SHARE * loss)
 
 
+def _check_smoothing(share: float, output: str) -> None:
+    if not 0 <= share < 1:
+        raise UsageError(f"--label-smoothing {share} must be at least 0 and below 1.")
+    if share and output != "softmax":
+        raise UsageError(f"--label-smoothing is for --output softmax, and it is {output}. Leave one of them out.")
+
+
 def describe_error(value: float) -> str:
     """Give what `ClassificationObjective.validate` returns, for a person."""
     return f"error {value:.2%}"
-
-
-def layers_from_the_top(model: nn.Module) -> list[list[str]]:
-    """Group a classifier's parameters by how far below the output they are: output, layers from the last, embedding."""
-    names = [name for name, _ in model.named_parameters()]
-    number_of_layers = len(model.encoder.layers)  # type: ignore[arg-type, union-attr]
-    kinds = ("encoder.layers", "encoder.backward_layers")
-    places = [tuple(f"{kind}.{index}." for kind in kinds) for index in reversed(range(number_of_layers))]
-    groups = [[name for name in names if name.startswith(place)] for place in [*places, ("embedding",)]]
-    below = {name for group in groups for name in group}
-    return [[name for name in names if name not in below], *groups]

@@ -30,9 +30,10 @@ def report(
         f"in {clock(result.seconds)} ({result.items / max(result.seconds, 1e-9):,.0f} {task.item}s/s)"
     )
     use = shlex.join(["nlp-lstm", task.command, str(run.folder)])
+    purpose = "Score a text with it" if task.command == "evaluate" else "Talk to it"
     print(f"{split} split of {data.description}\n{scores.text()}\n\n{sample}\n", flush=True)
     write_text(run.folder / "README.md", _card(run, task, data, split, scores.text(), trained, sample, use))
-    say(f"{trained}\nThe run is in {run.folder}. Talk to it:  {use}")
+    say(f"{trained}\nThe run is in {run.folder}. {purpose}:  {use}")
 
 
 def _card(

@@ -22,12 +22,14 @@ from nlp_lstm.training._command import code_state, command_of, resume_command
 from nlp_lstm.training._distributed import join, launched_again, rank_here, use_own_gpu
 from nlp_lstm.training._options import TrainingOptions
 from nlp_lstm.training._run_folder import (
+    METRICS,
     drop_unfinished,
     earlier_config,
     folder_to_resume,
     free_folder,
     lock_folder,
     make_folder,
+    metrics_lines,
     unlock,
 )
 from nlp_lstm.training._tensorboard import TensorBoard, require_tensorboard
@@ -105,7 +107,7 @@ class Run:
         if not self.resumed:
             return free_folder(self.recipe, self.options.run)
         folder = folder_to_resume(self.recipe, self.options.run)
-        earlier = earlier_config(folder, self.config)
+        earlier = earlier_config(folder, self.config, self._called[1])
         self.config["command"] = f"{earlier['command']}; {self.config['command']}"
         return folder
 
@@ -147,7 +149,7 @@ class Run:
         if self.options.tensorboard:
             self._tensorboard = self._tensorboard or TensorBoard(self.folder, self._forgotten_after)
             self._tensorboard.record(values)
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with (self.folder / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps({**values, "at": round(time.time(), 3)}) + "\n")
 
     def _close_tensorboard(self) -> None:
@@ -158,14 +160,15 @@ class Run:
     def forget_after(self, step: int) -> None:
         """Drop the lines of metrics.jsonl that a stopped run wrote after the checkpoint of `step`, or half wrote.
 
-        TensorBoard hides what it has of them.
+        TensorBoard hides what it has of them. Raises RunFolderError where metrics.jsonl is not a run's file.
         """
         self._close_tensorboard()
         self._forgotten_after = step
-        path = self.folder / "metrics.jsonl"
+        path = self.folder / METRICS
         if path.exists():
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
-            write_text(path, "".join(line for line in lines if _is_until(line, step)))
+            write_text(path, "".join(line for line in metrics_lines(self.folder) if _is_until(line, step)))
+        else:  # or a link to nothing, through which `record` would write elsewhere
+            path.unlink(missing_ok=True)
 
 
 def start_run(recipe: str, config: Any) -> Run:
@@ -187,5 +190,5 @@ def say(text: str) -> None:
 def _is_until(line: str, step: int) -> bool:
     try:
         return bool(json.loads(line)["step"] <= step)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from nlp_lstm.errors import RunFolderError, UsageError
 # What may change between the start of a run and its resuming: where it ends, and on what machine it runs.
 _FREE = {"run", "resume", "max_time", "max_steps", "max_epochs", "validations", "patience"}
 _FREE |= {"device", "precision", "threads", "checkpoint_every", "checkpoint_steps", "keep", "restarts", "tensorboard"}
+
+METRICS = "metrics.jsonl"
+_LARGEST_METRICS = 64 * 2**20
 
 
 def free_folder(recipe: str, named: str | None) -> Path:
@@ -102,10 +106,11 @@ def folder_to_resume(recipe: str, named: str | None) -> Path:
     return found[-1]
 
 
-def earlier_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+def earlier_config(folder: Path, config: dict[str, Any], recipe_config: Any) -> dict[str, Any]:
     """Read config.json of the run to resume and hold it against `config`, that of now.
 
-    Raises RunFolderError where it cannot be read, and UsageError that names the flags in which the two differ.
+    An option that an older run does not name had its default in `recipe_config`, the recipe's Config. Raises
+    RunFolderError where it cannot be read, and UsageError that names the flags in which the two differ.
     """
     from nlp_lstm.tasks import read_json  # here, since `--help` needs this module and must not wait for torch
 
@@ -122,6 +127,7 @@ def earlier_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
             "Name another with --run."
         )
     now = flat_settings(json.loads(json.dumps(config)))
+    before = json.loads(json.dumps(_defaults(recipe_config))) | before
     wrong = [
         f"--{name.replace('_', '-')} {_flag_value(before[name])} (not {_flag_value(now[name])})"
         for name in before.keys() & now.keys() - _FREE
@@ -134,11 +140,36 @@ def earlier_config(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     return earlier
 
 
+def metrics_lines(folder: Path) -> list[str]:
+    """Read the lines of a run's metrics.jsonl, with their ends; bytes that are no UTF-8 become U+FFFD.
+
+    Raises RunFolderError where it is missing, no plain file of the folder, or too large to be a run's.
+    """
+    from nlp_lstm.tasks import checked_file  # here for the reason given above
+
+    path = checked_file(folder, METRICS, _LARGEST_METRICS)
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+    except OSError as error:
+        raise RunFolderError(f"{path} cannot be read: {error.strerror}.") from None
+
+
 def flat_settings(config: dict[str, Any]) -> dict[str, Any]:
     """Flatten the recipe's Config in config.json, with the data's path as it is wherever the command runs."""
     flat: dict[str, Any] = {}
     for name, value in (config["config"] | {name: config[name] for name in ("data",) if name in config}).items():
         flat |= value if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """The defaults of a Config and of the dataclasses in it, flat."""
+    flat: dict[str, Any] = {}
+    for field in fields(config):
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if default is not MISSING:
+            inner = is_dataclass(default) and not isinstance(default, type)
+            flat |= asdict(default) if inner else {field.name: default}
     return flat
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,16 +11,34 @@ from torch import Tensor
 
 from nlp_lstm.errors import TrainingError
 from nlp_lstm.training._average import WeightAverage
-from nlp_lstm.training._checkpoint import generators, save_checkpoint, set_generators, to_device
-from nlp_lstm.training._objective import Objective
+from nlp_lstm.training._checkpoint import (
+    generators,
+    save_checkpoint,
+    set_aside_newer,
+    set_generators,
+    take_newest,
+    to_device,
+)
+from nlp_lstm.training._objective import Objective, Resumable
 from nlp_lstm.training._optimizer import build_optimizer
+from nlp_lstm.training._restored import (
+    MisfitError,
+    copy_tensors,
+    load_optimizer,
+    part_of,
+    read_numbers,
+    require_generators,
+    require_rows,
+    require_shape,
+)
 from nlp_lstm.training._rows import cut, joined, length
 from nlp_lstm.training._run import Run
 
-_NUMBERS = (
-    *("step", "batch", "items", "validations", "without_gain", "elapsed", "best", "rate_scale", "rate"),
-    *("total_steps", "recent_items", "recent_seconds"),
+_COUNTS = (
+    *("step", "batch", "items", "validations", "without_gain", "restarts"),
+    *("total_steps", "recent_items"),
 )
+_MEASURES = ("elapsed", "best", "rate_scale", "rate", "recent_seconds")
 _SEED_STRIDE = 0x9E3779B97F4A7C15  # far apart, so that no seed and step of one process is that of another
 
 
@@ -33,7 +52,7 @@ class TrainingState:
         self.optimizer = build_optimizer(objective.model, self.options, getattr(objective, "rate_scales", None))
         self.average = WeightAverage(objective.model, self.options.average)
         self.best_weights = [parameter.detach().clone() for parameter in objective.model.parameters()]
-        self.step = self.batch = self.items = self.validations = self.without_gain = 0
+        self.step = self.batch = self.items = self.validations = self.without_gain = self.restarts = 0
         self.elapsed, self.best, self.rate_scale, self.rate = 0.0, math.inf, 1.0, 0.0
         self.carry: Any = None
         self.total: Tensor | None = None
@@ -60,8 +79,9 @@ class TrainingState:
 
     def _values(self, states: list[list[Tensor]]) -> dict[str, Any]:
         return {
-            "numbers": {name: getattr(self, name) for name in _NUMBERS},
+            "numbers": {name: getattr(self, name) for name in (*_COUNTS, *_MEASURES)},
             "data": self.objective.data_sha,
+            "position": self.objective.position(self.batch) if isinstance(self.objective, Resumable) else [],
             "weights": [parameter.detach() for parameter in self.objective.model.parameters()],
             "best_weights": self.best_weights,
             "average": self.average.average,
@@ -70,33 +90,62 @@ class TrainingState:
             "generators": states,
         }
 
-    def restore(self, values: dict[str, Any]) -> None:
-        """Take back what a checkpoint holds; raises TrainingError where it is not one of this model and this data."""
-        if values.get("data") != self.objective.data_sha:
+    def restore_newest(self) -> None:
+        """Take back the newest checkpoint that loads and fits; those that do not are named on stderr and set aside.
+
+        Raises TrainingError where none does, or what does in the first process does not in this one; and as `restore`.
+        """
+        values = None
+        if self.processes.first:
+            step, values = take_newest(self.run.folder, self.restore)
+            set_aside_newer(self.run.folder, step)
+        values = self.processes.share(values)
+        if not self.processes.first:
+            try:
+                self.restore(values)
+            except MisfitError as error:
+                raise TrainingError(
+                    f"The checkpoint that the first process goes on from does not fit process {self.processes.rank} of "
+                    f"{self.processes.count} (counted from 0): {error}. Give every machine the same files and settings."
+                ) from None
+
+    def restore(self, values: Any) -> None:
+        """Take back what a checkpoint holds.
+
+        Raises TrainingError where it is one of other data, and MisfitError where it is damaged or one of another
+        model; this state is then no longer of use.
+        """
+        if part_of(values, "data", str) != self.objective.data_sha:
             raise TrainingError(
                 f"The data is not what {self.run.folder} was trained on so far: its text has changed since. "
                 "Put it back, or train anew."
             )
-        try:
-            self._restore(values)
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-            raise TrainingError(
-                f"The newest checkpoint of {self.run.folder} does not fit the model ({error}). Train anew."
-            ) from None
+        model = list(self.objective.model.parameters())
+        pairs: dict[str, Sequence[Tensor]] = {
+            "weights": model,
+            "best_weights": self.best_weights,
+            "average": self.average.average,
+        }
+        for name, tensors in pairs.items():
+            copy_tensors(name, tensors, part_of(values, name, list))
+        load_optimizer(self.optimizer, part_of(values, "optimizer", list))
+        found = {"restarts": 0, **part_of(values, "numbers", dict)}  # older checkpoints do not count them
+        for name, number in read_numbers(found, _COUNTS, _MEASURES).items():
+            setattr(self, name, number)
+        carry, total = part_of(values, "carry", object), part_of(values, "total", object)
+        require_rows(carry)
+        carry = to_device(carry, self.run.device)
+        if isinstance(self.objective, Resumable):
+            self.objective.go_on_from(self.batch, values.get("position", []))  # older checkpoints have none
+            self.objective.require_carry(carry)
+        self.carry = self._own_rows(carry)
+        self.total = None if total is None else to_device(require_shape(total, (), "total"), self.run.device)
+        self._restore_generators(part_of(values, "generators", list))
 
-    @torch.no_grad()
-    def _restore(self, values: dict[str, Any]) -> None:
-        pairs = [("weights", self.objective.model.parameters()), ("best_weights", self.best_weights)]
-        for name, tensors in [*pairs, ("average", self.average.average)]:
-            for tensor, value in zip(tensors, values[name], strict=True):
-                tensor.copy_(value)
-        self.optimizer.load_state_dict(values["optimizer"])
-        for name in _NUMBERS:
-            setattr(self, name, values["numbers"][name])
-        self.carry = self._own_rows(to_device(values["carry"], self.run.device))
-        self.total = to_device(values["total"], self.run.device)
-        if self.processes.rank < len(values["generators"]):
-            set_generators(values["generators"][self.processes.rank])
+    def _restore_generators(self, states: list[Any]) -> None:
+        require_generators(states)
+        if self.processes.rank < len(states):
+            set_generators(states[self.processes.rank])
         else:  # there are more processes than before
             torch.manual_seed(self._own_seed())
 

@@ -14,7 +14,7 @@ import torch
 
 from nlp_lstm.errors import Stopped
 from nlp_lstm.models import seconds_compiling
-from nlp_lstm.training._checkpoint import newest_checkpoint, to_device
+from nlp_lstm.training._checkpoint import set_aside_newer, to_device
 from nlp_lstm.training._finite import NotFiniteError, not_finite, save_failure
 from nlp_lstm.training._interrupt import Interrupt
 from nlp_lstm.training._objective import Objective
@@ -50,10 +50,12 @@ class Trainer(TrainingState):
 
     def __init__(self, objective: Objective, task: Saved, run: Run, shown: Progress) -> None:
         super().__init__(objective, run)
-        self.task, self.shown, self.restarts = task, shown, 0
+        self.task, self.shown = task, shown
         if self.processes.of_first(run.resumed):
             self._resume()
         else:
+            if self.processes.first:
+                set_aside_newer(run.folder, self.step)  # of another run, whose description is gone
             self.save()  # so that a run which is killed at any time can be resumed: what describes it comes next
         if self.processes.first:
             task.describe(run.folder)
@@ -62,11 +64,11 @@ class Trainer(TrainingState):
         self._restore_newest()
         say(f"Going on from step {self.step:,} of {self.run.folder}.")
         self.validations = min(self.validations, self._due())  # the budget may have grown
-        if self.spent() >= 1 or self._stalled():
+        if self._is_over():
             say("It is over. To train for longer, raise --max-time, --max-steps or --max-epochs (or --patience).")
 
     def _restore_newest(self) -> None:
-        self.restore(self.processes.share(newest_checkpoint(self.run.folder) if self.processes.first else None))
+        self.restore_newest()
         if self.processes.first:
             self.run.forget_after(self.step)
 
@@ -77,10 +79,12 @@ class Trainer(TrainingState):
     def run_until_spent(self, interrupt: Interrupt) -> None:
         """Step, validate and save until the end of the budget, of the gain, or of the user's patience."""
         self.objective.model.train()
-        batches = self.objective.batches(self.batch)
+        if self._is_over():
+            return
+        batches = self.objective.batches(self.batch)  # what it reads to find the first one is no part of the budget
         every = seconds(self.options.checkpoint_every, "--checkpoint-every")
         saved = time.perf_counter()
-        while self.spent() < 1 and not self._stalled():
+        while not self._is_over():
             try:
                 self._timed_step(batches)
                 validated = self._due() > self.validations
@@ -110,9 +114,9 @@ class Trainer(TrainingState):
         """Go back to the newest checkpoint at half the learning rate, where the options allow it once more."""
         if self.restarts >= self.options.restarts:
             raise error
-        scale, elapsed = self.rate_scale / 2, self.elapsed
+        scale, elapsed, restarts = self.rate_scale / 2, self.elapsed, self.restarts + 1
         self._restore_newest()
-        self.rate_scale, self.elapsed, self.restarts = scale, elapsed, self.restarts + 1
+        self.rate_scale, self.elapsed, self.restarts = scale, elapsed, restarts
         self.optimizer.zero_grad()  # of the step that failed
         self.objective.model.train()
         say(f"{error} Going back to step {self.step:,} with the learning rate times {scale:g}.")
@@ -122,8 +126,8 @@ class Trainer(TrainingState):
         """How many validations belong to the share of the budget that is spent."""
         return math.floor((self.spent() + 1e-9) * self.options.validations)
 
-    def _stalled(self) -> bool:
-        return 0 < self.options.patience <= self.without_gain
+    def _is_over(self) -> bool:
+        return self.spent() >= 1 or 0 < self.options.patience <= self.without_gain
 
     def _timed_step(self, batches: Iterator[Any]) -> None:
         start, compiling = time.perf_counter(), seconds_compiling()

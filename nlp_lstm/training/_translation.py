@@ -22,7 +22,7 @@ class TranslationObjective:
     `batch_tokens`, where given, takes the place of the run's batch size: source and target tokens of a batch, padding
     included. With `subword_sampling` above 0 the words of the training pairs are cut into tokens anew each time they
     are read (see `nlp_lstm.tokenization.SubwordSampler`). A batch is a function of the run's seed and its number alone.
-    The task learns how long the longest source of training is.
+    The task learns how long the sources of training are, and their targets for each token of the source.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class TranslationObjective:
         train, valid = data.split("train"), data.split("valid")
         self.data_sha = f"{train.sha} {valid.sha}"
         self.train = TokenizedPairs(train, task.source_tokenizer, task.target_tokenizer, subword_sampling)
-        task.longest_source = max(task.longest_source, *(source for source, _ in self.train.lengths))
+        task.learn_lengths(self.train.lengths)
         size = None if batch_tokens else run.options.batch_size
         self.buckets = LengthBuckets(self.train.lengths, size, batch_tokens, self.seed)
         self.batches_per_epoch = self.buckets.batches_per_epoch

@@ -19,7 +19,7 @@ import pytest
 from nlp_lstm.cli import _classify, _classify_conversation, _colours, _entries, _terminal, main
 from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.errors import DataError
-from nlp_lstm.tasks import Explanation
+from nlp_lstm.tasks import Explanation, Reading
 
 ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -29,6 +29,7 @@ class FakeClassifier:
 
     kind = "classification"
     labels = ("other", "x<y")
+    reading = Reading(max_words=4)
 
     def __init__(self, several: bool = False) -> None:
         self.several = several
@@ -39,6 +40,9 @@ class FakeClassifier:
         if self.several:
             return [{"a": 0.9, "b": 0.5, "c": 0.1} if text == "two" else {"a": 0.2} for text in texts]
         return [{text.split()[0]: 0.75, "other": 0.25} for text in texts]
+
+    def classify_and_count(self, texts: list[str]) -> tuple[list[dict[str, float]], int]:
+        return self.classify(texts), sum(len(text.split()) > 4 for text in texts)
 
     def explain(self, text: str, method: str) -> Explanation:
         if "fails" in text:
@@ -75,6 +79,13 @@ def test_one_line_in_gives_one_line_out_and_blank_lines_stay(classify: Any) -> N
     code, out, error = classify("é one\n\n \t\nthree\r\nno line end".encode())
     assert (code, out) == (0, "é\t0.7500\n\n\nthree\t0.7500\nno\t0.7500\n")
     assert error == "a library talks\n"
+
+
+def test_texts_that_are_cut_are_counted_at_the_end(classify: Any) -> None:
+    error = classify(b"a b c d e\nx\n\nf g h i j\n")[2]
+    expected = "Longer than what is read: {} of the texts. Of longer texts the first 2 and the last 2 words are read.\n"
+    assert error.endswith(expected.format(2))
+    assert expected.format(1) in classify(b"a b c d e\n\xff\n")[2], "what was read before a fault counts as well"
 
 
 def test_nothing_in_gives_nothing_out(classify: Any, classifier: FakeClassifier) -> None:

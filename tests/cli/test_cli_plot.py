@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +60,7 @@ def test_a_picture_is_written_whole(runs: list[str], tmp_path: Path, ending: str
         (["--x", "minutes"], 2, "--x minutes is nothing that a run writes down. Allowed: step, epoch, seconds"),
         (["--output", "curves.doc"], 2, "Give a name that ends in .png"),
         (["--y", "train_loss"], 1, "line 1, has no numbers for seconds and train_loss"),
-        (["nowhere"], 1, "cannot be read"),
+        (["nowhere"], 1, "There is no run folder nowhere. Name one that `nlp-lstm train` wrote."),
         ([str(n) for n in range(9)], 2, "11 runs are too many"),
     ],
 )
@@ -70,7 +73,52 @@ def test_a_wrong_call_is_one_line(
     assert error.count("\n") == 1
 
 
+def test_a_name_that_no_folder_can_have_is_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plot", "n" * 5000]) == 1
+    error = capsys.readouterr().err
+    assert "cannot be read: File name too long" in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_without_metrics_is_no_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plot", str(tmp_path)]) == 1
+    assert f"{tmp_path} is no whole run: metrics.jsonl is missing" in capsys.readouterr().err
+
+
 def test_a_run_without_a_validation_yet_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "metrics.jsonl").write_text("")
     assert main(["plot", str(tmp_path)]) == 1
     assert "has no line yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [
+        (os.mkfifo, "is no plain file"),
+        (lambda path: path.symlink_to("/dev/zero"), "leads out of the run folder"),
+        (lambda path: (path.touch(), os.truncate(path, 2**31)), "has 2,147,483,648 bytes; at most"),
+        (lambda path: path.write_bytes(b"\xff\n"), "line 1, has no numbers for seconds and valid_loss: '\ufffd'"),
+        (lambda path: path.write_text("[" * 100_000), "line 1, has no numbers"),
+        (lambda path: path.write_text('{"seconds": 1, "valid_loss": 1%s}\n' % ("0" * 400)), "line 1, has no numbers"),
+    ],
+)
+def test_what_a_stranger_put_there_is_refused(
+    make: Callable[[Path], Any], part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(tmp_path / "metrics.jsonl")
+    assert main(["plot", str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert part in error
+    assert str(tmp_path / "metrics.jsonl") in error
+    assert error.count("\n") == 1
+
+
+def test_numbers_of_any_size_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(f'{{"seconds": {x}, "valid_loss": {x}}}\n' for x in ("-1.7e308", "0", "1.7e308")))
+    assert main(["plot", str(tmp_path)]) == 0
+    rows = [line[12:].ljust(64) for line in capsys.readouterr().out.splitlines()[:16]]
+    assert (rows[0][63], rows[8][32], rows[15][0]) == ("o", "o", "o")
+    path.write_text('{"seconds": 1e17, "valid_loss": 1e17}\n')  # half more or less is the same number
+    assert main(["plot", str(tmp_path)]) == 0
+    assert sum(line.count("o") for line in capsys.readouterr().out.splitlines()[:16]) == 1

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 import torch
 
-from nlp_lstm.cli import _lines, main
+from nlp_lstm.cli import _lines, _translate, main
 from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.data import PairSplit
 from nlp_lstm.decoding import BeamOptions
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
 from nlp_lstm.tasks import Search, Translated, Translation, train_tokenizers
+from nlp_lstm.tasks._translated import Attended
 
 Translate = Callable[..., tuple[int, str, str]]
 
@@ -53,9 +54,10 @@ class FakeTranslator:
             return [Translated("", 0.0, 0.0, parts=0)]
         words = text.split()
         identity = [[float(row == column) for column in range(len(words))] for row in range(len(words))]
+        view = lambda: Attended(words, words, identity)  # noqa: E731
+        parts, cut = len(words) // 9 + 1, "endless" in text
         return [
-            Translated(f"{text.upper()}{'!' * rank}", -0.5 - rank, -2.5, words, words, identity, len(words) // 9 + 1)
-            for rank in range(count)
+            Translated(f"{text.upper()}{'!' * rank}", -0.5 - rank, -2.5, parts, cut, (view,)) for rank in range(count)
         ]
 
 
@@ -90,12 +92,21 @@ def test_one_line_in_gives_one_line_out(translate: Translate) -> None:
 
 def test_every_flag_reaches_the_search(translate: Translate, translator: FakeTranslator) -> None:
     flags = ["--beam-size=7", "--n_best=2", "--length-penalty=0.3", "--coverage-penalty=0.2", "--min-length=3"]
-    flags += ["--max-length=40", "--no-repeat-ngram-size=3", "--required", "a b", "--required=c", "--prefix=The"]
+    flags += [
+        "--max-length=40",
+        "--max-length-ratio=1.5",
+        "--no-repeat-ngram-size=3",
+        "--required",
+        "a b",
+        "--required=c",
+        "--prefix=The",
+    ]
     assert translate(b"x\n", *flags)[0] == 0
     (search,) = translator.searches
     options = search.options
     assert (options.beam_size, options.n_best, options.length_penalty) == (7, 2, 0.3)
     assert (options.coverage_penalty, options.min_length, options.max_length) == (0.2, 3, 40)
+    assert options.max_length_ratio == 1.5
     assert options.no_repeat_ngram_size == 3
     assert (search.required, search.prefix, search.sampling) == (("a b", "c"), "The", None)
 
@@ -118,24 +129,25 @@ def test_alignments_follow_a_tab(translate: Translate) -> None:
 
 
 def test_json_is_one_object_a_line(translate: Translate) -> None:
-    lines = translate("é b\nimpossible\n".encode(), "--json", "--alignments", "--n-best=2")[1].splitlines()
+    lines = translate("é b\nimpossible\n".encode(), "--json", "--n-best=2")[1].splitlines()
     first, second = map(json.loads, lines)
     assert first == {
         "line": 1,
         "source": "é b",
         "translations": [
             {
-                **{"text": text, "score": score, "log_probability": -2.5, "alignment": [[0, 0], [1, 1]]},
+                **{"text": text, "score": score, "log_probability": -2.5, "cut": False},
+                **{"alignment": [[0, 0], [1, 1]]},
                 **{"source_words": ["é", "b"], "target_words": ["é", "b"]},
             }
             for text, score in (("É B", -0.5), ("É B!", -1.5))
         ],
     }
     assert "é" in lines[0]
-    assert second["translations"] == [
-        {"text": "", "score": None, "log_probability": None, "alignment": [], "source_words": [], "target_words": []}
-    ]
-    assert "alignment" not in translate(b"a\n", "--json")[1]
+    nothing: dict[str, Any] = {"text": "", "score": None, "log_probability": None, "cut": False}
+    nothing |= {"alignment": [], "source_words": [], "target_words": []}
+    assert second["translations"] == [nothing]
+    assert json.loads(translate(b"endless\n", "--json")[1])["translations"][0]["cut"] is True
 
 
 def test_long_lines_and_impossible_ones_are_named(translate: Translate) -> None:
@@ -143,6 +155,87 @@ def test_long_lines_and_impossible_ones_are_named(translate: Translate) -> None:
     assert (code, out.count("\n")) == (0, 3)
     assert "Line 2 is longer than what the model was trained on; it was translated in 3 parts." in error
     assert "Line 3: no translation meets the conditions; the line is left empty." in error
+
+
+def test_what_was_asked_of_a_line_in_parts_is_said(translate: Translate) -> None:
+    error = translate(b"w " * 20 + b"\n", "--prefix=The", "--required=a")[2]
+    assert "it was translated in 3 parts. --prefix and --required were asked of the first." in error
+    assert "parts. --required was asked of the first." in translate(b"w " * 20 + b"\n", "--required=a")[2]
+
+
+def test_the_closing_note_counts_what_was_cut_and_control_characters(translate: Translate) -> None:
+    code, out, error = translate(b"one\nendless\n\x1b[2J\x00\ta\nendless\nb\x07\n")
+    assert (code, out.count("\n")) == (0, 5)
+    assert error.splitlines() == [
+        "2 translations were cut at the limit of length, the first in line 2. "
+        "--max-length N or --max-length-ratio X raises it.",
+        "3 control characters were read as a space, the first in line 3.",
+    ]
+    error = translate(b"\x07endless")[2]
+    assert "1 translation was cut at the limit" in error
+    assert "1 control character was read as a space, the first in line 1." in error
+
+
+def test_lines_are_printed_block_by_block(
+    translate: Translate, translator: FakeTranslator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_translate, "_LINES_AT_ONCE", 2)
+    assert translate(b"a\nb\nc\nd\ne", "--sample", "--seed=3")[1] == "A\nB\nC\nD\nE\n"
+    assert translator.blocks == [["a", "b"], ["c", "d"], ["e"]]
+    assert [search.seed for search in translator.searches] == [3, 5, 7]
+    whole = translator.translate_n_best
+
+    def interrupted(texts: list[str], **options: Any) -> list[list[Translated]]:
+        if "c" in texts:
+            raise KeyboardInterrupt
+        return whole(texts, **options)
+
+    monkeypatch.setattr(translator, "translate_n_best", interrupted)
+    code, out, error = translate(b"a\nendless\nc\n")
+    assert (code, out) == (130, "A\nENDLESS\n"), "Ctrl-C loses what was done"
+    assert "1 translation was cut" in error
+    assert _translate._LINES_AT_ONCE <= 1000
+
+
+def test_the_first_translation_is_drawn(translate: Translate, tmp_path: Path) -> None:
+    for ending, beginning in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
+        file = tmp_path / f"map{ending}"
+        code, out, error = translate(b"\none two\nthree\n", "--picture", str(file))
+        assert (code, out) == (0, "\nONE TWO\nTHREE\n")
+        assert error == f"The picture is in {file}.\n"
+        assert file.read_bytes().startswith(beginning)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.png", "map.svg"]
+    for name, message in (
+        (str(file), f"--picture: {file} is already there. Name another file."),
+        ("map.gif", "--picture: map.gif must end in .png, .svg or .pdf."),
+        (str(tmp_path / "none" / "a.png"), f"--picture: there is no folder {tmp_path / 'none'}."),
+    ):
+        code, out, error = translate(b"one\n", "--picture", name)
+        assert (code, out) == (2, "")
+        assert message in error
+
+
+def test_a_picture_that_fails_is_said_and_the_lines_go_on(
+    translate: Translate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "map.png"
+    code, out, error = translate(b"w " * 401 + b"\ntwo\n", "--picture", str(file))
+    assert (code, out.splitlines()[1:]) == (0, ["TWO"])
+    assert "No picture was drawn. A picture of 401 source and 401 target tokens is too large" in error
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nlp_lstm.cli._translate_picture.save_picture", full)
+    assert translate(b"one\ntwo\n", "--picture", str(file)) == (
+        0,
+        "ONE\nTWO\n",
+        f"No picture was drawn: {file} cannot be written: No space left on device.\n",
+    )
+    for lines in (b"", b"\n \n"):
+        error = translate(lines, "--picture", str(file))[2]
+        assert error == "No picture was drawn: no line has a translation.\n"
+    assert not any(tmp_path.iterdir())
 
 
 def test_runs_are_averaged(translate: Translate, translator: FakeTranslator) -> None:
@@ -161,6 +254,11 @@ def test_runs_are_averaged(translate: Translate, translator: FakeTranslator) -> 
         (["--sample", "--required", "a"], "Required words need a beam search"),
         (["--sample", "--top-p", "2"], "--top-p is 2.0; it must be"),
         (["--beam", "3"], "There is no option --beam. Did you mean --beam-size?"),
+        (
+            ["--max-length", "99999999999999999999"],
+            "--max-length is 99999999999999999999; it must be a whole number from 1 to 1,000,000.",
+        ),
+        (["--max-length-ratio", "1e30"], "--max-length-ratio is 1e+30; it must be above 0 and at most 1,000."),
         (["--max-length", "many"], "--max-length must be a whole number, not 'many'."),
     ],
 )
@@ -255,7 +353,7 @@ def talk(
 ) -> Callable[..., tuple[str, str]]:
     """Hold a conversation of the given entries; an exception among them is raised where it stands."""
 
-    def hold(*entries: str | BaseException) -> tuple[str, str]:
+    def hold(*entries: str | BaseException, options: tuple[str, ...] = (), code: int = 0) -> tuple[str, str]:
         said = iter([*entries, EOFError()])
 
         def answer(prompt: str = "") -> str:
@@ -266,7 +364,7 @@ def talk(
 
         monkeypatch.setattr(sys, "stdin", Terminal())
         monkeypatch.setattr(builtins, "input", answer)
-        assert main(["translate", "run"]) == 0
+        assert main(["translate", "run", *options]) == code
         captured = capsys.readouterr()
         return captured.out, captured.err
 
@@ -291,6 +389,23 @@ def test_a_conversation_shows_the_map_of_attention(
     assert talk("ab", ":map")[0].splitlines()[-1] == "ab ##"
 
 
+def test_a_conversation_draws_a_picture(talk: Callable[..., tuple[str, str]], tmp_path: Path) -> None:
+    file = tmp_path / "map.pdf"
+    entries = (f":picture {file}", "ab cd", ":picture", ":picture map.txt", f":picture {file}", f":picture {file}")
+    _, error = talk(*entries)
+    assert file.read_bytes().startswith(b"%PDF")
+    said = [line.lstrip("> ") for line in error.splitlines() if "icture" in line or "Nothing" in line]
+    assert said == [
+        "Nothing is translated yet. Type a text first.",
+        "Name the file: :picture FILE.",
+        ":picture: map.txt must end in .png, .svg or .pdf.",
+        f"The picture is in {file}.",
+        f":picture: {file} is already there. Name another file.",
+    ]
+    _, error = talk("a", options=("--picture", "a.png"), code=2)
+    assert "in the conversation, :picture FILE draws" in error
+
+
 def test_a_conversation_changes_how_it_searches(
     talk: Callable[..., tuple[str, str]], translator: FakeTranslator
 ) -> None:
@@ -305,8 +420,10 @@ def test_a_conversation_changes_how_it_searches(
 
 
 def test_a_conversation_survives_ctrl_c_and_says_what_is_long(talk: Callable[..., tuple[str, str]]) -> None:
-    out, error = talk(KeyboardInterrupt(), "w " * 12, ":help")
-    assert out == "W " * 12 + "\n"
+    out, error = talk(KeyboardInterrupt(), "w " * 12, ":help", "endless", "impossible")
+    assert out == "W " * 12 + "\nENDLESS\n"
+    assert "Cut at the limit of length. Leave and start again with --max-length N to raise it." in error
+    assert "No translation meets the conditions." in error
     assert "Ctrl-D or :quit leaves" in error
     assert "translated in 2 parts" in error
     assert ":map           what the words" in error
@@ -318,6 +435,8 @@ def test_a_saved_run_translates_in_a_process_of_its_own(tmp_path: Path) -> None:
     options = EncoderDecoderOptions(embedding_size=4, encoder_size=3, decoder_size=6)
     torch.manual_seed(0)
     model = EncoderDecoder(source.vocab_size, target.vocab_size, options)
+    with torch.no_grad():
+        model.output.bias[3] = 4.0  # it ends before its limit of length
     task = Translation(model.eval(), source, target)
     task.save(tmp_path / "run")
     command = [sys.executable, "-m", "nlp_lstm", "translate", str(tmp_path / "run"), "--beam-size=1"]

@@ -108,6 +108,26 @@ def test_several_labels_at_once(tmp_path: Path):
     assert (split.texts, split.labels) == (["x y", "z"], [("joy", "awe"), ("joy",)])
 
 
+def test_an_empty_list_among_lists_says_that_no_label_applies(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text('{"text": "x", "labels": []}\n{"text": "y", "labels": ["joy"]}\n')
+    assert whole(tmp_path / "a.jsonl").labels == [(), ("joy",)]
+    (tmp_path / "a.csv").write_text("text,tags\nx,\ny,joy|awe\n")
+    assert whole(tmp_path / "a.csv", label_separator="|").labels == [(), ("joy", "awe")]
+    with pytest.raises(DataError, match=r"line 2 has no label"):
+        whole(tmp_path / "a.csv")
+    (tmp_path / "b.jsonl").write_text('{"text": "x", "labels": []}\n{"text": "y", "labels": []}\n')
+    with pytest.raises(DataError, match=r"line 1 has no label, and so have 1 more"):
+        whole(tmp_path / "b.jsonl")
+
+
+@pytest.mark.parametrize("label", ["a\nb", "a\tb", "a\x1b[2J", "a\u2028b"])
+def test_a_label_that_breaks_lines_is_refused(label: str, tmp_path: Path):
+    lines = [{"text": "x", "label": "a"}, {"text": "y", "label": label}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(DataError, match=r"a\.jsonl, line 2: the label .* holds a line end, a tab or another control"):
+        whole(tmp_path / "a.jsonl")
+
+
 def test_quotes_in_tsv_are_text_where_they_enclose_nothing(tmp_path: Path):
     lines = ["text\tlabel", '"open and never closed\t1', "plain\t0", 'ends here"\t1', '"whole"\t0']
     (tmp_path / "a.tsv").write_text("\n".join(lines))

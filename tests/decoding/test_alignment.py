@@ -48,6 +48,26 @@ def test_words_receive_the_sum_and_give_the_mean_of_their_pieces() -> None:
     assert attention_between_words([], [], []) == []
 
 
+def test_words_attend_as_the_sums_of_their_pieces_say(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for source, target in (([0, 0, 1, 2, 2, 2, -1], [0, 1, 1, 1, 2]), ([-1], [0, 0]), ([0], [-1, -1])):
+        attention = torch.rand(len(target), len(source), generator=generator, dtype=torch.float64)
+        expected = [
+            [
+                sum(
+                    float(attention[t, s]) / target.count(word)
+                    for t, its in enumerate(target)
+                    for s, other in enumerate(source)
+                    if its == word and other == read
+                )
+                for read in range(max(source) + 1)
+            ]
+            for word in range(max(target) + 1)
+        ]
+        found = attention_between_words(attention, source, target)
+        assert found == [pytest.approx(row) for row in expected]
+
+
 def test_the_text_shows_five_shades_under_hanging_letters() -> None:
     shown = attention_text(["a", "fox"], ["ein", "Fuchs"], [[1.0, 0.0], [0.19, 0.2]])
     assert shown.splitlines() == [
@@ -109,6 +129,11 @@ def test_the_picture_holds_the_weights_and_the_tokens(tmp_path: Path) -> None:
     figure.savefig(tmp_path / "attention.png")
     assert (tmp_path / "attention.png").read_bytes().startswith(b"\x89PNG")
     attention_picture([], [], []).savefig(tmp_path / "nothing.png")
+
+
+def test_a_picture_too_large_for_a_file_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"401 source and 1 target tokens is too large; a side may have 400"):
+        attention_picture(["x"] * 401, ["y"], [[0.0] * 401])
 
 
 def test_a_picture_without_matplotlib_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,12 @@ from nlp_lstm.errors import UsageError
         ("max_length", 9.5, "--max-length"),
         ("max_length_ratio", 0.0, "--max-length-ratio"),
         ("max_length_ratio", math.nan, "--max-length-ratio"),
+        ("max_length_ratio", math.inf, "--max-length-ratio"),
+        ("max_length_ratio", 1e30, "--max-length-ratio"),
+        ("max_length", 10**20, "--max-length"),
+        ("min_length", 1_000_001, "--min-length"),
+        ("beam_size", 10**20, "--beam-size"),
+        ("no_repeat_ngram_size", 10**20, "--no-repeat-ngram-size"),
         ("no_repeat_ngram_size", -1, "--no-repeat-ngram-size"),
         ("n_best", 0, "--n-best"),
     ],
@@ -55,4 +61,5 @@ def test_options_that_exclude_each_other_are_refused_together() -> None:
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
     BeamOptions(1, 0.0, 0.0, 0, None, 1e-9, 0, 1)
+    BeamOptions(max_length=1_000_000, max_length_ratio=1000.0)
     BeamOptions(beam_size=5, n_best=5, min_length=8, max_length=8)

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from nlp_lstm.decoding import BeamOptions, Hypothesis, beam_search, greedy_search
-from nlp_lstm.decoding._required import share_beam
+from nlp_lstm.decoding import AnyOf, BeamOptions, Hypothesis, beam_search, greedy_search
+from nlp_lstm.decoding._required import _automaton, share_beam
+from nlp_lstm.decoding._scoring import likeliest
 from nlp_lstm.errors import NlpLstmError, ShapeError, UsageError
 
 _spec = importlib.util.spec_from_file_location("enumeration", Path(__file__).with_name("enumeration.py"))
@@ -274,6 +275,46 @@ def test_required_phrases_may_overlap_hold_their_own_beginning_and_be_named_twic
     assert found[0][0].ids == [2, 2, 2, 3]
 
 
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_a_phrase_in_several_ways_leaves_what_trying_all_and_filtering_leaves(data: st.DataObject) -> None:
+    vocab = data.draw(st.integers(4, 5))
+    decoder = enumeration.TableDecoder(data.draw(st.integers(0, 10**6)), vocab, [2, 3])
+    free = [token for token in range(vocab) if token != END]
+    # The ways of a phrase begin with tokens that stand in no other one, so that they do not overlap.
+    phrases = st.tuples(
+        st.lists(st.sampled_from(free[:1]), min_size=1, max_size=2),
+        st.lists(st.sampled_from(free[1:2]), min_size=1, max_size=2),
+        st.lists(st.sampled_from(free[2:]), min_size=1, max_size=1),
+    )
+    required = []
+    for one, other, third in data.draw(st.lists(phrases, min_size=2, max_size=2)):
+        required.append([AnyOf((tuple(one), tuple(other))), third])
+    limit, penalty = data.draw(st.integers(3, 4)), data.draw(st.sampled_from([0.0, 0.6, 3.0]))
+    options = BeamOptions(beam_size=ALL, length_penalty=penalty, n_best=3, max_length=limit)
+    found = beam_search(decoder, *decoder.start(), options, eos_id=END, required=required)
+    plain = enumeration.Case(limit)
+    everything = dataclasses.replace(options, n_best=ALL)
+    for sentence, (either, third) in enumerate(required):
+        best = [
+            one
+            for one in enumeration.enumerate_best(decoder, sentence, everything, plain)
+            if any(enumeration.contains(one[0], way) for way in either.ways) and enumeration.contains(one[0], third)
+        ]
+        same(found[sentence], best[:3])
+
+
+def test_the_shortest_way_is_what_must_have_room() -> None:
+    options = BeamOptions(beam_size=8, max_length=1)
+    decoder = Fixed([[0.2, 0.1, 0.3, 0.3, 0.1]])
+    [[found]] = beam_search(decoder, *start(1), options, eos_id=END, required=[[AnyOf(((2, 3, 4), (4,)))]])
+    assert found.ids == [4]
+    # Two of three tokens are there already, and the one that the other way takes is as far as the last.
+    prefix = {"prefixes": [[2, 3]], "max_lengths": torch.tensor([3])}
+    [[found]] = beam_search(decoder, *start(1), options, eos_id=END, required=[[AnyOf(((2, 3, 0), (4,)))]], **prefix)
+    assert found.ids in ([2, 3, 0], [2, 3, 4])
+
+
 def test_conditions_that_exclude_each_other_leave_an_empty_list() -> None:
     options = BeamOptions(beam_size=2, max_length=5, no_repeat_ngram_size=1)
     decoder = Fixed([[0.5, 0.2, 0.3]])
@@ -282,22 +323,125 @@ def test_conditions_that_exclude_each_other_leave_an_empty_list() -> None:
 
 def test_the_limits_of_length() -> None:
     decoder = Fixed([[0.9, 0.1]])
-    likeliest = BeamOptions(length_penalty=9.0)  # the longest sentence always wins
+    longest = BeamOptions(length_penalty=9.0)  # the longest sentence always wins
 
     def lengths(options: BeamOptions, **conditions: Any) -> list[int]:
         found = beam_search(Fixed([[0.9, 0.1]] * 2), *start(2), options, eos_id=END, **conditions)
         return [len(one[0].ids) for one in found]
 
     sources = torch.tensor([1, 3])
-    assert lengths(likeliest, source_lengths=sources) == [12, 16]
-    assert lengths(dataclasses.replace(likeliest, max_length_ratio=1.5), source_lengths=sources) == [12, 15]
-    assert lengths(dataclasses.replace(likeliest, max_length=13), source_lengths=sources) == [12, 13]
-    assert lengths(dataclasses.replace(likeliest, max_length=7)) == [7, 7]
-    assert lengths(likeliest, source_lengths=sources, max_lengths=torch.tensor([2, 0])) == [2, 0]
-    assert lengths(dataclasses.replace(likeliest, min_length=4), max_lengths=torch.tensor([2, 5])) == [4, 5]
-    assert lengths(likeliest, prefixes=[[0, 0], []], max_lengths=torch.tensor([1, 1])) == [2, 1]
+    assert lengths(longest, source_lengths=sources) == [12, 16]
+    assert lengths(dataclasses.replace(longest, max_length_ratio=1.5), source_lengths=sources) == [12, 15]
+    assert lengths(dataclasses.replace(longest, max_length=7)) == [7, 7]
+    # A greatest length takes the place of the ratio, which it may also exceed; named together, the lower one counts.
+    assert lengths(dataclasses.replace(longest, max_length=30), source_lengths=sources) == [30, 30]
+    both = dataclasses.replace(longest, max_length=13, max_length_ratio=2.0)
+    assert lengths(both, source_lengths=sources) == [12, 13]
+    assert lengths(longest, source_lengths=sources, max_lengths=torch.tensor([2, 0])) == [2, 0]
+    assert lengths(dataclasses.replace(longest, min_length=4), max_lengths=torch.tensor([2, 5])) == [4, 5]
+    assert lengths(longest, prefixes=[[0, 0], []], max_lengths=torch.tensor([1, 1])) == [2, 1]
+    short = BeamOptions(length_penalty=0.0, min_length=9, max_length=20)
+    assert lengths(short) == [9, 9]
+    assert lengths(short, min_lengths=torch.tensor([0, 3])) == [0, 3]
+    assert lengths(longest, min_lengths=torch.tensor([4, 0]), max_lengths=torch.tensor([2, 1])) == [4, 1]
     with pytest.raises(UsageError, match="--max-length"):
-        beam_search(decoder, *start(1), likeliest, eos_id=END)
+        beam_search(decoder, *start(1), longest, eos_id=END)
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+def test_a_hypothesis_says_whether_the_limit_ended_it(beam_size: int) -> None:
+    decoder = Fixed([[0.9, 0.1], [0.1, 0.9]])
+    options = BeamOptions(beam_size, length_penalty=9.0, max_length=3)
+    first, second = beam_search(decoder, *start(2), options, eos_id=END, max_lengths=torch.tensor([3, 3]))
+    assert (len(first[0].ids), first[0].cut) == (3, True)
+    [certain] = beam_search(Fixed([[0.0, 1.0]]), *start(1), options, eos_id=END)
+    assert (certain[0].ids, certain[0].cut) == ([], False)
+    assert second[0].cut is False, "it ends by itself, even where it is as long as the limit"
+
+
+class Steps(Fixed):
+    """Gives the probabilities of a row at each step, from the first."""
+
+    def step(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return self.logits[state], state + 1
+
+
+@pytest.mark.parametrize("beam_size", [1, 4])
+@pytest.mark.parametrize(
+    ("last", "cut"), [([0.2, 0.7, 0.1], False), ([0.7, 0.2, 0.1], True), ([0.1, 0.2, 0.7], False)], ids=str
+)
+def test_what_ends_by_itself_at_the_limit_is_not_cut(beam_size: int, last: list[float], cut: bool) -> None:
+    decoder = Steps([[0.8, 0.1, 0.1]] * 3 + [last])
+    options = BeamOptions(beam_size, length_penalty=9.0, max_length=3)
+    [[found]] = beam_search(decoder, *start(1), options, eos_id=END, forbidden_ids=(2,))
+    assert (found.ids, found.cut) == ([0, 0, 0], cut)
+
+
+class Wide:
+    """A decoder of many tokens: a state is a number below 101, which every token changes."""
+
+    def __init__(self, seed: int, vocab: int) -> None:
+        self.logits = torch.randn(101, vocab, generator=torch.Generator().manual_seed(seed)) * 2
+
+    def step(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        state = (state * 31 + ids * 7 + 5) % 101
+        return self.logits[state], state
+
+    def select(self, state: Tensor, rows: Tensor) -> Tensor:
+        return state[rows]
+
+
+@pytest.mark.parametrize("vocab", [1280, 1311])
+def test_a_large_vocabulary_with_conditions_equals_a_plain_full_sort(
+    vocab: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sort_all(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        ordered = scores.sort(dim=1, descending=True, stable=True)
+        return ordered.values[:, :count], ordered.indices[:, :count]
+
+    prefixes = [[], [5, vocab - 1], [], [7], [], [5, 6, 8], [], [9]]
+    required = [[], [], [[vocab - 2, 3]], [[4], [10, 11]], [AnyOf(((12, 13), (14,)))], [[15]], [], []]
+    conditions: Any = {"eos_id": END, "forbidden_ids": (0, 2), "prefixes": prefixes, "required": required}
+    conditions["max_lengths"] = torch.tensor([1, 2, 4, 6, 7, 8, 9, 3])
+    for options in (BeamOptions(n_best=3, length_penalty=3.0, no_repeat_ngram_size=1), BeamOptions(min_length=2)):
+        found = beam_search(Wide(seed, vocab), *start(8), options, **conditions)
+        with monkeypatch.context() as patched:
+            patched.setattr("nlp_lstm.decoding._beam.likeliest", sort_all)
+            assert beam_search(Wide(seed, vocab), *start(8), options, **conditions) == found
+        for hypotheses, prefix, phrases in zip(found, prefixes, required, strict=True):
+            assert hypotheses
+            for one in hypotheses:
+                assert one.ids[: len(prefix)] == prefix
+                ways = [phrase.ways if isinstance(phrase, AnyOf) else [phrase] for phrase in phrases]
+                assert all(any(enumeration.contains(one.ids, way) for way in either) for either in ways)
+
+
+def test_the_automaton_of_a_phrase_is_built_once_for_all_sentences() -> None:
+    _automaton.cache_clear()
+    options = BeamOptions(beam_size=4, max_length=6)
+    for _ in range(3):
+        found = beam_search(
+            Fixed([[0.4, 0.2, 0.2, 0.2]] * 20), *start(20), options, eos_id=END, required=[[[2, 2, 3], [0]]] * 20
+        )
+        assert all(enumeration.contains(sentence[0].ids, [2, 2, 3]) for sentence in found)
+    assert _automaton.cache_info().misses == 2
+    assert _automaton.cache_info().maxsize is not None
+
+
+@pytest.mark.parametrize("vocab", [5, 400, 1280, 1311, 6000])
+@pytest.mark.parametrize("count", [1, 5, 20])
+def test_the_largest_values_are_those_of_topk(vocab: int, count: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.rand(30, vocab, generator=generator)
+    scores[3:6] = -math.inf
+    scores[4, -1] = scores[5, 2] = -1.0
+    scores[6:9] = scores[6:9].mul(3).round()  # many are equal
+    values, places = likeliest(scores, count)
+    assert torch.equal(values, scores.topk(min(count, vocab), dim=1).values)
+    assert torch.equal(scores.gather(1, places), values)
+    assert all(len(set(row)) == len(row) for row in places.tolist())
+    scores[7, vocab // 2] = math.nan
+    assert likeliest(scores, count)[0][7].isnan().any()
 
 
 def test_no_sentences_give_no_hypotheses() -> None:
@@ -314,6 +458,9 @@ def test_no_sentences_give_no_hypotheses() -> None:
         ({"source_lengths": torch.tensor([1, 2, 3])}, ShapeError, "There are 3 source_lengths for 2"),
         ({"prefixes": [[], [0, END]]}, UsageError, "prefix contains the end of sentence"),
         ({"required": [[], [[0], []]]}, UsageError, "A required phrase has no tokens"),
+        ({"required": [[], [AnyOf(())]]}, UsageError, "A required phrase has no tokens"),
+        ({"required": [[AnyOf(((0,), (END,)))], []]}, UsageError, r"ids \[1\] contains an id"),
+        ({"min_lengths": torch.tensor([1])}, ShapeError, "There are 1 min_lengths for 2"),
         ({"required": [[], [[0, END]]]}, UsageError, r"ids \[0, 1\] contains an id"),
         ({"required": [[], [[2, 0]]], "forbidden_ids": [2]}, UsageError, r"ids \[2, 0\] contains an id .*\[1, 2\]"),
     ],

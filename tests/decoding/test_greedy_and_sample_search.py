@@ -22,7 +22,7 @@ from nlp_lstm.decoding import (
 )
 from nlp_lstm.decoding._beam import _Search
 from nlp_lstm.decoding._rules import Rules
-from nlp_lstm.errors import UsageError
+from nlp_lstm.errors import ShapeError, UsageError
 
 _spec = importlib.util.spec_from_file_location("enumeration", Path(__file__).with_name("enumeration.py"))
 enumeration = importlib.util.module_from_spec(_spec)
@@ -175,6 +175,40 @@ def test_no_temperature_is_greedy_search_and_a_seed_repeats(seed: int) -> None:
     assert draw(SamplingOptions(), 1, 4) == draw(SamplingOptions(), 1, 4)
     assert draw(SamplingOptions(), 1, 4) != draw(SamplingOptions(), 2, 4)
     assert [len(one) for one in draw(SamplingOptions(), 1, 4)] == [4, 4, 4]
+
+
+def test_sentences_with_their_own_generators_are_drawn_alike_in_any_batch(seed: int) -> None:
+    sources, starts = [2, 5, 3, 4], [0, 13, 26, 39]
+
+    def draw(sentences: list[int]) -> Any:
+        decoder = enumeration.TableDecoder(seed, 8, [sources[at] for at in sentences], [starts[at] for at in sentences])
+        generators = [torch.Generator().manual_seed(seed + at) for at in sentences]
+        options, lengths = BeamOptions(max_length=10), torch.tensor(decoder.sources)
+        return sample_search(
+            decoder,
+            *decoder.start(),
+            SamplingOptions(),
+            options,
+            samples=3,
+            generator=generators,
+            eos_id=END,
+            source_lengths=lengths,
+        )
+
+    together = draw([0, 1, 2, 3])
+    assert draw([3, 1]) == [together[3], together[1]]
+    assert [draw([at])[0] for at in range(4)] == together
+    assert len({tuple(one.ids) for found in together for one in found}) > 4
+    decoder = enumeration.TableDecoder(seed, 8, sources)
+    with pytest.raises(ShapeError, match="There are 1 generators for 4 sentences"):
+        sample_search(
+            decoder,
+            *decoder.start(),
+            SamplingOptions(),
+            BeamOptions(max_length=3),
+            generator=[torch.Generator()],
+            eos_id=END,
+        )
 
 
 @pytest.mark.parametrize("window", [1, 2, 50])

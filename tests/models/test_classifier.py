@@ -42,6 +42,22 @@ def test_two_layers_in_both_directions_are_those_of_torch(seed: int) -> None:
         assert torch.allclose(found, model.output(torch.cat([h[0], h[1]])), atol=1e-5)
 
 
+def test_separate_directions_are_two_stacks_over_half_of_the_features_each(seed: int) -> None:
+    model = build(num_layers=2, embedding_size=6, pooling="last", separate_directions=True)
+    ids, lengths = texts(seed, 7, 2, 5)
+    for row, length, found in zip(ids, lengths, model(ids, lengths), strict=True):
+        x = model.embedding[row[:length]]
+        ends = []
+        for part, layers in ((x[:, :3], model.encoder.layers), (x[:, 3:].flip(0), model.encoder.backward_layers)):
+            stack = nn.LSTM(3, 4, num_layers=2)
+            own = {
+                f"{name[:-1]}{index}": value for index in (0, 1) for name, value in layers[index].state_dict().items()
+            }
+            stack.load_state_dict(own)
+            ends.append(stack(part)[0][-1])
+        assert torch.allclose(found, model.output(torch.cat(ends)), atol=1e-5)
+
+
 @pytest.mark.parametrize("cell", ["lstm", "mingru"])
 @pytest.mark.parametrize(
     "options",
@@ -151,6 +167,11 @@ def test_two_ratings_are_two_labels() -> None:
         ({"hidden_size": 0, "last_hidden_size": 0}, "--hidden-size 0 must be at least 1. --last-hidden-size 0"),
         ({"embedding_size": 0}, "--embedding-size 0"),
         ({"num_layers": 0}, "--num-layers 0"),
+        (
+            {"separate_directions": True},
+            "--separate-directions needs --bidirectional true and an even --embedding-size",
+        ),
+        ({"separate_directions": True, "embedding_size": 4, "bidirectional": False}, "--separate-directions needs"),
         *[({name: 1.0}, f"--{name.replace('_', '-')} 1.0 must be at least 0 and below 1") for name in DROPOUTS],
     ],
 )

@@ -69,3 +69,12 @@ def test_a_temperature_changes_how_sure_and_not_what() -> None:
     assert torch.allclose(hot, (logits / 4).softmax(1))
     assert hot.max() < plain.max()
     assert torch.allclose(probabilities(logits, True, 2.0), (logits / 2).sigmoid())
+
+
+@pytest.mark.parametrize("weights", [None, torch.tensor([0.5, 2.0, 1.0])])
+def test_smoothed_costs_are_those_of_the_mixed_distribution(weights: torch.Tensor | None, seed: int) -> None:
+    torch.manual_seed(seed)
+    logits, targets = torch.randn(5, 3), torch.tensor([0, 2, 1, 1, 0])
+    wanted = 0.9 * F.one_hot(targets, 3) + 0.1 / 3
+    expected = -(wanted * logits.log_softmax(dim=1)).sum(dim=1) * (1 if weights is None else weights[targets])
+    assert torch.allclose(label_losses(logits, targets, weights, 0.1), expected, atol=1e-6)

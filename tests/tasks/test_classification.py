@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from nlp_lstm.data import DataOptions, LabelledOptions, LabelledSplit
+from nlp_lstm.data import DataOptions, LabelledOptions, LabelledSplit, TextSource
 from nlp_lstm.errors import DataError, RunFolderError, UsageError
-from nlp_lstm.models import Classifier, ClassifierOptions, LanguageModel, LanguageModelOptions
+from nlp_lstm.models import Classifier, ClassifierOptions, LanguageModelOptions
 from nlp_lstm.tasks import Classification, LanguageModeling, Reading, balancing_weights, label_names, load, pad
 from nlp_lstm.tasks._classification_labels import label_targets
 from nlp_lstm.tasks._classification_reading import length_batches, sentence_ends
@@ -21,6 +21,7 @@ from nlp_lstm.tokenization import Tokenizer, train_tokenizer
 
 TEXT = "The harbour was calm. The boats were loud!\nNobody swam, and the café stayed open? Yes.\n"
 TEXTS = ["The boats were loud!", "calm", "Nobody swam, and the café stayed open?", "", "unseen words only"]
+BREAKS = "Calm.<br /><br />The boats <BR>  were<br/>loud <br   /> a > b, x <br y <br"
 SIZES = {"embedding_size": 5, "hidden_size": 4}
 
 Build = Callable[..., Classification]
@@ -88,18 +89,32 @@ def test_a_text_of_100_000_words_is_read(build: Build) -> None:
 
 
 @pytest.mark.parametrize("name", ["word", "character", "byte", "bpe"])
-@pytest.mark.parametrize("text", [*TEXTS, TEXT, "  a \t b\n\n c", "x\u00a0y Straße İİ"])
+@pytest.mark.parametrize("text", [*TEXTS, TEXT, "  a \t b\n\n c", "x\u00a0y Straße İİ", BREAKS])
 def test_words_are_the_text_and_their_ids_those_of_the_whole(name: str, text: str, build: Build) -> None:
     task = build(tokenizer=name)
-    for reading in (Reading(), Reading(lowercase=True), Reading(max_words=5)):
+    readings = [Reading(), Reading(lowercase=True), Reading(max_words=5), Reading(True, html_line_breaks=True)]
+    for reading in (*readings, Reading(max_words=5, boundaries=True), Reading(boundaries=True)):
         words, ids, numbers = reading.words(text, task.tokenizer)
         assert "".join(words) == text
         assert ids.tolist() == reading.ids(text, task.tokenizer).tolist()
         assert len(numbers) == len(ids)
-        assert (np.diff(numbers) >= 0).all()
-        assert set(numbers) <= set(range(len(words)))
+        inner = numbers[1:-1] if reading.boundaries else numbers
+        assert (np.diff(inner) >= 0).all()
+        assert set(inner) <= set(range(len(words)))
+        assert set(numbers) - set(inner) == ({-1} if reading.boundaries else set())
     whole = task.tokenizer.encode(text) or [task.tokenizer.eos_id]
     assert Reading().ids(text, task.tokenizer).tolist() == whole
+
+
+def test_boundaries_are_what_a_language_model_meets_around_a_record() -> None:
+    tokenizer = train_tokenizer("word", [TEXT])
+    records = TextSource("records", True, lambda: iter(["The boats", "calm, and", "loud"]))
+    for pretrained in (language_model(tokenizer), language_model(tokenizer, backward=True)):
+        stream = pretrained.tokenize(records).ids.tolist()[:: -1 if pretrained.backward else 1]
+        ids = Reading(boundaries=True).ids("calm, and", tokenizer).tolist()
+        assert [stream[start : start + 5] for start in range(len(stream) - 4)].count(ids) == 1
+    assert Reading(max_words=2, boundaries=True).ids("calm, and", tokenizer).tolist() == [ids[0], ids[1], *ids[3:]]
+    assert Reading(boundaries=True).ids("", tokenizer).tolist() == [tokenizer.eos_id] * 2
 
 
 def test_a_long_text_is_read_at_both_ends(build: Build) -> None:
@@ -111,6 +126,52 @@ def test_a_long_text_is_read_at_both_ends(build: Build) -> None:
     assert Reading().note() is None
     with pytest.raises(UsageError, match="--max-words 1 must be at least 2"):
         Reading(max_words=1)
+
+
+def test_line_breaks_of_html_end_lines_where_asked(build: Build) -> None:
+    tokenizer = build().tokenizer
+    ids = Reading(html_line_breaks=True).ids("calm.<br /><br>The boats<BR/>", tokenizer)
+    assert ids.tolist() == tokenizer.encode("calm.\n\nThe boats\n")
+    assert Reading().ids("calm<br />", tokenizer).tolist() == tokenizer.encode("calm<br />")
+
+
+class Counting:
+    """A tokenizer that notes what it encodes."""
+
+    def __init__(self, tokenizer: Tokenizer, encoded: list[str]) -> None:
+        self.tokenizer, self.encoded = tokenizer, encoded
+
+    def encode_array(self, text: str) -> np.ndarray:
+        self.encoded.append(text)
+        return self.tokenizer.encode_array(text)
+
+
+def test_texts_that_are_longer_than_is_read_are_counted(build: Build) -> None:
+    texts = ["calm", "calm boats", "calm, boats", TEXT]
+    for reading, expected in ((Reading(max_words=2), 2), (Reading(max_words=2, boundaries=True), 2), (Reading(), 0)):
+        task = build(reading=reading)
+        encoded: list[str] = []
+        inner, task.tokenizer = task.tokenizer, Counting(task.tokenizer, encoded)
+        assert task.classify_and_count(texts)[1] == expected
+        assert encoded == texts, "each text is encoded once"
+        task.tokenizer = inner
+        assert task.classify_and_count(texts)[0] == task.classify(texts)
+
+
+def test_products_are_in_the_precision_of_the_run(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    task = build()
+    plain = task.logits(TEXTS)
+    seen: list[bool] = []
+    task.model.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    for fast, precision, expected in [(True, "fp32", False), (False, "bf16", False), (True, "bf16", True)]:
+        monkeypatch.setattr("nlp_lstm.tasks._classification.has_fast_bf16", lambda device, fast=fast: fast)
+        task.config["precision"] = precision
+        seen.clear()
+        logits = task.logits(TEXTS)
+        assert set(seen) == {expected}
+        assert logits.dtype == np.float32
+        np.testing.assert_allclose(logits, plain, atol=0.3 if expected else 1e-6)
+    assert not np.array_equal(logits, plain), "bf16 rounds"
 
 
 def test_small_letters_are_read_where_asked(build: Build) -> None:
@@ -153,7 +214,8 @@ def test_padding_is_laid_out_in_rows() -> None:
     ],
 )
 def test_what_is_saved_is_what_is_loaded(options: dict[str, Any], build: Build, tmp_path: Path) -> None:
-    task = build(reading=Reading(lowercase=True, max_words=7), temperature=1.3, **options)
+    reading = Reading(lowercase=True, max_words=7, html_line_breaks=True, boundaries=True)
+    task = build(reading=reading, temperature=1.3, **options)
     task.config["data"] = {"data": "reviews"}
     task.save(tmp_path / "run")
     again = load(tmp_path / "run", device="cpu")
@@ -190,6 +252,15 @@ def test_a_folder_that_does_not_fit_is_refused(
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(RunFolderError, match=message):
         load(tmp_path)
+
+
+def test_a_folder_from_before_html_line_breaks_and_boundaries_loads(build: Build, tmp_path: Path) -> None:
+    build().save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["model"]["html_line_breaks"]
+    del config["model"]["boundaries"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load(tmp_path).reading == Reading()
 
 
 def test_a_temperature_is_the_likeliest_and_changes_no_label(build: Build, seed: int) -> None:
@@ -247,6 +318,9 @@ def test_labels_are_in_order_and_numbers_by_value() -> None:
     assert label_names(split(["a", "b", "c"], ["10", "9", "-1.5"])) == ("-1.5", "9", "10")
     assert label_names(split(["a", "b"], ["good", "bad"])) == ("bad", "good")
     assert label_names(split(["a", "b"], [("x", "y"), ()])) == ("x", "y")
+    equal = ["1.000", "1.0", "1", "01", "1.00", "001", "1e0", "10e-1"]  # a set has them in another order each time
+    assert label_names(split(["a"] * 9, [*equal, "0.5"])) == ("0.5", *sorted(equal))
+    assert label_names(split(["a"] * 4, ["nan", "9", "10", "NaN"])) == ("10", "9", "NaN", "nan")
     with pytest.raises(DataError, match="All 2 training texts have the label 'x'"):
         label_names(split(["a", "b"], ["x", "x"]))
 
@@ -267,10 +341,14 @@ def test_weights_balance_what_is_rare() -> None:
     assert balancing_weights(table, 2).tolist() == pytest.approx([1 / 3, 3.0])
 
 
-def language_model(tokenizer: Tokenizer, **options: Any) -> LanguageModeling:
-    sizes = {"embedding_size": 6, "hidden_size": 7, "num_layers": 2}
-    model = LanguageModel(tokenizer.vocab_size, LanguageModelOptions(**{**sizes, **options}))
-    return LanguageModeling(model.eval(), tokenizer)
+def language_model(
+    tokenizer: Tokenizer, backward: bool = False, lowercase: bool = False, html: bool = False, **options: Any
+) -> LanguageModeling:
+    sizes = LanguageModelOptions(**{"embedding_size": 6, "hidden_size": 7, "num_layers": 2, **options})
+    reads = {"backward": backward, "lowercase": lowercase, "html_line_breaks": html}
+    task = LanguageModeling.build(tokenizer, sizes, **reads)
+    task.model.eval()
+    return task
 
 
 @pytest.mark.parametrize("options", [{}, {"tied": True}, {"cell": "mingru", "num_layers": 1}])
@@ -283,6 +361,58 @@ def test_a_language_model_gives_its_embedding_and_layers(options: dict[str, Any]
     length = torch.tensor([ids.shape[1]])
     assert torch.allclose(task.model.eval().encoder(task.model.embedding[ids], length), features[:, -1], atol=1e-6)
     assert not task.model.options.bidirectional
+
+
+@pytest.mark.parametrize("options", [{}, {"tied": True}])
+def test_two_language_models_give_a_direction_each(options: dict[str, Any], tmp_path: Path) -> None:
+    tokenizer = train_tokenizer("word", [TEXT])
+    ahead, back = language_model(tokenizer, **options), language_model(tokenizer, backward=True, **options)
+    given = ClassifierOptions(pooling="last", embedding_size=5)
+    task = Classification.build(tokenizer, ["x", "y"], given, language_model=ahead, backward_language_model=back)
+    ids = torch.tensor([tokenizer.encode(TEXT)])
+    expected = torch.cat([ahead.model.hidden(ids)[0][:, -1], back.model.hidden(ids.flip(1))[0][:, -1]], dim=1)
+    length = torch.tensor([ids.shape[1]])
+    assert torch.allclose(task.model.eval().encoder(task.model.embedding[ids], length), expected, atol=1e-6)
+    task.save(tmp_path)
+    assert load(tmp_path, device="cpu").classify(TEXTS) == task.classify(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "back", "message"),
+    [
+        ({"backward": True}, None, "--pretrained takes a language model that reads forward"),
+        ({}, {}, "--pretrained-backward takes a language model that reads backward"),
+        ({}, {"backward": True, "hidden_size": 5, "tied": True}, "differ in --hidden-size, --tied. Train both alike"),
+        ({}, {"backward": True, "lowercase": True}, "differ in --lowercase"),
+        ({}, {"backward": True, "html": True}, "differ in --html-line-breaks"),
+        ({"cell": "transformer"}, None, "of --cell transformer has no recurrent layers, and so it cannot start"),
+        (None, {"backward": True}, "--pretrained-backward is for a second direction"),
+    ],
+)
+def test_directions_that_do_not_fit_are_refused(ahead: Any, back: Any, message: str) -> None:
+    tokenizer = train_tokenizer("word", [TEXT])
+    models = [None if options is None else language_model(tokenizer, **options) for options in (ahead, back)]
+    with pytest.raises(UsageError, match=message):
+        Classification.build(
+            tokenizer,
+            ["x", "y"],
+            ClassifierOptions(),
+            language_model=models[0],
+            backward_language_model=models[1],
+        )
+
+
+def test_a_second_language_model_with_another_tokenizer_is_refused() -> None:
+    tokenizer = train_tokenizer("word", [TEXT])
+    other = language_model(train_tokenizer("word", [TEXT + " more"]), backward=True)
+    with pytest.raises(UsageError, match="on the same text with the same --vocab-size"):
+        Classification.build(
+            tokenizer,
+            ["x", "y"],
+            ClassifierOptions(),
+            language_model=language_model(tokenizer),
+            backward_language_model=other,
+        )
 
 
 def test_a_language_model_with_another_tokenizer_is_refused() -> None:
@@ -300,6 +430,14 @@ def test_word_vectors_fill_the_embedding(tmp_path: Path) -> None:
     )
     (row,) = tokenizer.encode("harbour")
     assert task.model.embedding[row].tolist() == [1, 2, 3, 4, 5]
+    with pytest.raises(UsageError, match="--word-vectors and --pretrained both fill the embedding"):
+        Classification.build(
+            tokenizer,
+            ["x", "y"],
+            ClassifierOptions(**SIZES),
+            word_vectors=tmp_path / "vectors.txt",
+            language_model=language_model(tokenizer),
+        )
 
 
 def test_parts_of_two_runs_are_refused() -> None:

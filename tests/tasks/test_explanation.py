@@ -37,6 +37,7 @@ def build(seed: int, reading: Reading | None = None, labels: tuple[str, ...] = (
         {"pooling": "mean"},
         {"pooling": "maximum+mean", "num_layers": 2},
         {"pooling": "attention", "hierarchical": True},
+        {"pooling": "last", "reading": Reading(boundaries=True)},
         {"labels": ("a", "b", "c")},
         {"labels": ("a", "b", "c"), "output": "sigmoid"},
         {"labels": ("1", "2", "3"), "output": "ordinal", "bidirectional": False},
@@ -76,8 +77,24 @@ def test_of_a_linear_model_integrated_gradients_are_weight_times_input(seed: int
     assert explanation.contributions == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
-def test_leaving_one_word_out_is_the_log_odds_without_it(seed: int) -> None:
-    task = build(seed)
+def test_the_ends_of_a_text_are_no_words_and_stay(seed: int) -> None:
+    task = build(seed, Reading(boundaries=True))
+    task.model.encoder = Linear()
+    task.model.output = torch.nn.Linear(1, 2, bias=False)
+    with torch.no_grad():
+        task.model.output.weight.copy_(torch.tensor([[0.0], [0.5]]))
+    explanation = task.explain("The boats", label="yes")
+    end, *words, _ = task.model.embedding.detach()[task.encode(["The boats"])[0]].sum(dim=1).tolist()
+    assert explanation.words == ("The", " boats")
+    assert explanation.contributions == pytest.approx([0.5 * 2 * words[0], 0.5 * 3 * words[1]], rel=1e-4, abs=1e-5)
+    assert explanation.baseline == pytest.approx(0.5 * (1 + 4) * end, rel=1e-4, abs=1e-5)
+    for method in METHODS:
+        assert task.explain("", method).contributions == (0.0,)
+
+
+@pytest.mark.parametrize("reading", [Reading(), Reading(boundaries=True)])
+def test_leaving_one_word_out_is_the_log_odds_without_it(reading: Reading, seed: int) -> None:
+    task = build(seed, reading)
     words = ["The", " boats", " were", " loud"]
     explanation = task.explain("".join(words), "leave-one-out", "yes")
     assert explanation.words == tuple(words)
@@ -85,6 +102,22 @@ def test_leaving_one_word_out_is_the_log_odds_without_it(seed: int) -> None:
         rest = "".join(words[:number] + words[number + 1 :]).strip()
         without = task.explain(rest, "leave-one-out", "yes").log_odds
         assert contribution == pytest.approx(explanation.log_odds - without, abs=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"hierarchical": True}, {"pooling": "last"}])
+def test_words_are_left_out_many_at_once(options: dict[str, Any], seed: int) -> None:
+    task = build(seed, **options)
+    sizes: list[int] = []
+    task.model.register_forward_pre_hook(lambda model, given: sizes.append(len(given[0])))
+    text = " ".join([TEXT] * 3)
+    explanation = task.explain(text, "leave-one-out", "yes")
+    words = explanation.words
+    assert len(sizes) < 8
+    assert sum(sizes) == 1 + len(words)
+    for number in (0, 4, len(words) - 1):
+        rest = "".join(words[:number] + words[number + 1 :]).strip()
+        without = task.explain(rest, "leave-one-out", "yes").log_odds
+        assert explanation.contributions[number] == pytest.approx(explanation.log_odds - without, abs=1e-4)
 
 
 def test_words_that_are_not_read_contribute_nothing(seed: int) -> None:

@@ -33,11 +33,12 @@ def build(source_words: int = 400, config: dict[str, Any] | None = None) -> Summ
 
 def test_the_run_folder_gives_it_back(tmp_path: Path) -> None:
     task = build(source_words=3)
+    task.target_ratio, task.longest_target = 1.5, 9
     task.save(tmp_path)
     again = load(tmp_path, device="cpu")
     assert type(again) is Summarization
     assert (again.kind, again.command, again.pipeline_tag) == ("translation", "translate", "summarization")
-    assert again.source_words == 3
+    assert (again.source_words, again.target_ratio, again.longest_target) == (3, 1.5, 9)
     assert again.translate(TEXTS, GREEDY) == task.translate(TEXTS, GREEDY)
     plain = Translation(task.model, task.source_tokenizer, task.target_tokenizer)
     plain.save(tmp_path / "plain")
@@ -100,9 +101,12 @@ def test_the_scores_are_those_of_summaries(monkeypatch: pytest.MonkeyPatch, tmp_
     found = task.score(PAIRS, ["two six"])
     assert found == summary_scores(hypotheses, PAIRS.targets, sources=TEXTS, training_text=["two six"])
     own_test = task.evaluate()
+    assert task.evaluate(training_text=[]).by_frequency == ()
     assert own_test.by_frequency  # the summaries that it was trained on are known, and those of other data are none
     assert {len(sentence.source.split()) for sentence in own_test.worst} == {4}
-    assert task.evaluate(PairOptions(str(file), test_fraction=1.0, valid_fraction=0.0)).by_frequency == ()
+    other = PairOptions(str(file), test_fraction=1.0, valid_fraction=0.0)
+    assert task.evaluate(other).by_frequency == ()
+    assert task.evaluate(other, training_text=["four 1"]).by_frequency
 
 
 def test_a_sample_and_an_ensemble_are_of_its_kind() -> None:

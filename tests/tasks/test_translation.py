@@ -9,13 +9,21 @@ from typing import Any
 import pytest
 import torch
 
-from nlp_lstm.data import PairOptions, PairSplit
+from nlp_lstm.data import PairOptions, PairSplit, load_pairs
 from nlp_lstm.decoding import BeamOptions, Hypothesis, SamplingOptions
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
 from nlp_lstm.tasks import Search, Translation, train_tokenizers
 from nlp_lstm.tasks import _translation_search as search_module
-from nlp_lstm.tasks._translation_text import clean, cut_to_fit, token_texts, words_of_source, words_of_target
+from nlp_lstm.tasks._translation_conditions import required_phrase
+from nlp_lstm.tasks._translation_text import (
+    clean,
+    control_characters,
+    cut_to_fit,
+    token_texts,
+    words_of_source,
+    words_of_target,
+)
 from nlp_lstm.tokenization import Tokenizer, train_tokenizer
 
 NUMBERS = "one two three four five six seven eight nine ten"
@@ -131,6 +139,8 @@ def test_no_text_is_too_short_to_be_cut_for_ever() -> None:
 
 def test_control_characters_and_surrogates_are_replaced() -> None:
     assert clean("a\x00b\tc\u2028d\ud800e é") == "a b c d\N{REPLACEMENT CHARACTER}e é"
+    assert control_characters("a\x00b\tc\u2028d\ud800e é\x1b") == 2  # what is white space anyway does not count
+    assert control_characters("plain é") == 0
     task = build()
     assert task.translate(["one\x1btwo\nthree"], GREEDY) == task.translate(["one two three"], GREEDY)
     assert len(task.translate(["\ud800"], GREEDY)) == 1
@@ -200,10 +210,152 @@ def test_prefixes_and_required_words_are_kept() -> None:
         assert "nine ten" in found[0].text
 
 
+def test_what_the_vocabulary_lacks_cannot_be_asked_for() -> None:
+    task = build("word")
+    for flag, search in (
+        ("--required", Search(BeamOptions(), required=("two", "one Zürich"))),
+        ("--prefix", Search(BeamOptions(), prefix="one Zürich")),
+    ):
+        with pytest.raises(UsageError, match=rf"{flag} 'one Zürich' cannot be written: .* lacks 'Zürich'\. Name words"):
+            task.translate_n_best(["one"], search=search)
+
+
+def test_a_phrase_is_required_in_every_way_that_it_can_stand_inside_a_sentence() -> None:
+    texts = [*pairs().sources, "one two, three. ten"]
+    asked = {"one two, three": ",", "two. three": ".", "日本語。": "語", "one two": "two"}
+    tried = set()
+    for name in TOKENIZERS:
+        tokenizer = train_tokenizer(name, texts, {"bpe": 280}.get(name, 300 if "sentence" in name else None))
+        for text, phrase in asked.items():
+            ids = tokenizer.encode(text)
+            if tokenizer.unk_id not in ids:
+                ways = required_phrase(tokenizer, phrase).ways
+                assert any(tuple(ids[at : at + len(way)]) == way for way in ways for at in range(len(ids))), (
+                    name,
+                    text,
+                )
+                tried.add((name, phrase))
+    assert tried >= {("bpe", "語"), ("byte", "語"), ("word", "."), ("character", ","), ("sentencepiece-bpe", "two")}
+    bpe = train_tokenizer("bpe", texts, 280)
+    assert required_phrase(bpe, " two ").ways == (tuple(bpe.encode(" two")),)  # a word does not begin inside another
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "character", "word"])
+def test_required_punctuation_is_met(tokenizer: str) -> None:
+    source, target = train_tokenizers(tokenizer, PairSplit("train", ["one two.", "ten."], ["two one.", "ten."]))
+    torch.manual_seed(0)
+    options = EncoderDecoderOptions(embedding_size=8, encoder_size=6, decoder_size=12)
+    task = Translation(EncoderDecoder(source.vocab_size, target.vocab_size, options).eval(), source, target)
+    search = Search(BeamOptions(beam_size=6, max_length=6), required=(".",))
+    assert "." in task.translate_n_best(["one two"], search=search)[0][0].text
+
+
+def test_a_line_in_parts_meets_the_conditions_as_a_whole() -> None:
+    task, text = build(), " ".join(WORDS * 30)
+    options = BeamOptions(beam_size=6, max_length=12)
+    (plain,) = task.translate_n_best([text], options)
+    search = Search(options, prefix="two", required=("nine ten",))
+    (found,) = task.translate_n_best([text], search=search)
+    assert found[0].parts == plain[0].parts > 2
+    assert found[0].text.startswith("two")
+    first = cut_to_fit(text, task._fits)[0]
+    assert found[0].text.startswith(task.translate_n_best([first], search=search)[0][0].text)
+    # The other parts are asked for nothing: they are what they are without conditions.
+    rest = task.translate(cut_to_fit(text, task._fits)[1:], options)
+    assert found[0].text.endswith(" ".join(part for part in rest if part))
+    least = Search(BeamOptions(beam_size=1, min_length=31, max_length=31), required=())
+    written = task.translate_n_best([text], search=least)[0][0].target_words
+    share = -(-31 // plain[0].parts)
+    assert len(written) >= 31
+    (other,) = task.translate_n_best([first], search=Search(BeamOptions(beam_size=1, min_length=share, max_length=31)))
+    assert written[: len(other[0].target_words)] == other[0].target_words
+
+
+def test_translations_are_as_long_as_those_of_training() -> None:
+    task = build()
+    with torch.no_grad():
+        task.model.output.bias[3] = -1e9  # it never ends by itself
+    lengths = lambda **options: [  # noqa: E731
+        (len(one[0].target_words), one[0].cut)
+        for one in task.translate_n_best(["one", "one two three"], BeamOptions(beam_size=1, **options))
+    ]
+    assert lengths() == [(14, True), (18, True)]  # nothing is known: twice the tokens, the end among them, and 10
+    task.learn_lengths([(2, 7), (3, 9)])
+    assert task.target_ratio == 1.0
+    assert task.longest_source == 100
+    assert lengths() == [(12, True), (14, True)]
+    task.learn_lengths([(2, 5), (4, 40), (160, 50)])
+    assert task.target_ratio == 7.0  # 40 count the beginning and the end of the target, and 10 are always granted
+    assert (task.longest_source, task.longest_target) == (160, 48)
+    assert lengths() == [(24, True), (38, True)]
+    assert lengths(max_length=50) == [(50, True), (50, True)]
+    assert lengths(max_length_ratio=3.0) == [(16, True), (22, True)]
+    task.learn_lengths([(1, 10**7), (10**7, 3)])
+    assert (task.target_ratio, task.longest_source, task.longest_target) == (1000.0, 10**6, 10**6)
+    assert task._limited(Search()).options.max_length == 10**6
+
+
+def test_one_odd_pair_does_not_let_long_texts_run_on() -> None:
+    task = build()
+    with torch.no_grad():
+        task.model.output.bias[3] = -1e9  # it never ends by itself
+    task.learn_lengths(
+        [(2, 62), (60, 50)]
+    )  # 60 tokens for one word and the end: 25 times as many, less what is granted
+    assert (task.target_ratio, task.longest_target) == (25.0, 60)
+    greedy = BeamOptions(beam_size=1)
+    found = task.translate_n_best(["one", " ".join(WORDS)], greedy)
+    assert [len(one[0].target_words) for one in found] == [60, 70]
+    (least,) = task.translate_n_best(["one two three"], BeamOptions(beam_size=1, min_length=75))
+    assert len(least[0].target_words) == 75
+
+
+def test_words_and_attention_are_found_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("nobody asked")
+
+    task = build("character")
+    with monkeypatch.context() as patched:
+        patched.setattr("nlp_lstm.tasks._translation_text.words_of_target", refuse)
+        patched.setattr("nlp_lstm.tasks._translation_text.attention_between_words", refuse)
+        (found,) = task.translate_n_best(["one two"], GREEDY)
+    assert found[0].source_words == ["one", "two"]
+    assert len(found[0].attention) == len(found[0].target_words)
+    assert all(len(row) == 2 for row in found[0].attention)
+
+
 def test_conditions_that_nothing_meets_leave_an_empty_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_module, "beam_search", lambda *_, **__: [[]])
     ((found,),) = build().translate_n_best(["one two"])
     assert (found.text, found.score, found.alignment) == ("", -math.inf, [])
+
+
+def test_a_long_text_whose_conditions_fail_in_one_part_is_left_empty_as_a_whole() -> None:
+    task, text = build(), " ".join(WORDS * 30)
+    options = BeamOptions(beam_size=3, max_length=6, no_repeat_ngram_size=1, n_best=2)
+    (found,) = task.translate_n_best([text], search=Search(options, required=("two two",)))
+    assert [(one.text, one.score, one.log_probability, one.cut) for one in found] == [("", -math.inf, -math.inf, False)]
+    assert found[0].parts > 2
+    assert found[0].source_words == text.split()
+    assert (found[0].target_words, found[0].attention, found[0].alignment) == ([], [], [])
+    assert task.translate([text], options) != [""]
+
+
+def test_what_is_drawn_for_a_text_does_not_depend_on_those_beside_it() -> None:
+    task, options = build(), BeamOptions(n_best=2, max_length=6)
+    texts = ["one two three", "", "four", "one two three", " ".join(WORDS * 15), "seven eight nine ten"]
+    draw = lambda texts, seed: [  # noqa: E731
+        [one.text for one in found]
+        for found in task.translate_n_best(texts, search=Search(options, SamplingOptions(), seed))
+    ]
+    together = draw(texts, 3)
+    assert [draw([text], 3 + place)[0] for place, text in enumerate(texts)] == together
+    assert draw(texts[:2], 3) + draw(texts[2:], 5) == together
+    assert together[0] != together[3]
+    assert len(draw(["one"], 10**30)) == 1
+    (parts,) = draw([" ".join(["one two"] * 128)], 0)
+    written = parts[0].split()
+    assert written != written[: len(written) // 4] * 4, "parts that are equal are drawn alike"
 
 
 def test_sampling_repeats_with_its_seed_and_needs_no_beam() -> None:
@@ -274,6 +426,10 @@ def test_evaluation_scores_the_outputs(parallel_files: PairOptions) -> None:
     assert (sources, references) == (pairs(12).sources, pairs(12).targets)
     assert translations == task.translate(sources)
     scores = task.evaluate()
+    known = load_pairs(parallel_files).split("train").targets
+    assert scores.by_frequency == task.evaluate(parallel_files, "test", known).by_frequency != ()
+    assert task.evaluate(parallel_files, "test").by_frequency == ()  # what a run was trained on is not all data's
+    assert task.evaluate(training_text=[]).by_frequency == ()
     named = {score.name: score.value for score in scores.scores}
     exact = sum(one == other for one, other in zip(translations, references, strict=True)) / 12
     assert named["exact_match"] == exact

@@ -21,7 +21,8 @@ def saved(folder: Path, shared: bool = True, **options: Any) -> Translation:
     source, target = train_tokenizers("word", PAIRS, shared=shared)
     sizes = {"embedding_size": 4, "encoder_size": 3, "decoder_size": 6, "shared": shared}
     model = EncoderDecoder(source.vocab_size, target.vocab_size, EncoderDecoderOptions(**{**sizes, **options}))
-    task = Translation(model.eval(), source, target, {"recipe": "translation"}, longest_source=321)
+    limits = {"longest_source": 321, "target_ratio": 1.75, "longest_target": 77}
+    task = Translation(model.eval(), source, target, {"recipe": "translation"}, **limits)
     task.save(folder)
     return task
 
@@ -49,7 +50,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, options: dict[str, Any
     again = load(tmp_path, device="cpu")
     assert isinstance(again, Translation)
     assert again.model.options == task.model.options
-    assert again.longest_source == 321
+    assert (again.longest_source, again.target_ratio, again.longest_target) == (321, 1.75, 77)
     assert again.config["recipe"] == "translation"
     assert again.parameter_count == task.parameter_count
     for (name, one), (other_name, other) in zip(
@@ -63,6 +64,18 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, options: dict[str, Any
     assert not again.model.training
     separate = not task.model.options.shared
     assert ((tmp_path / "source").is_dir(), (tmp_path / "target").is_dir()) == (separate, separate)
+
+
+def test_a_run_of_older_days_has_no_lengths_of_targets(tmp_path: Path) -> None:
+    saved(tmp_path)
+    path = tmp_path / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    del config["model"]["target_ratio"], config["model"]["longest_target"]
+    path.write_text(json.dumps(config), encoding="utf-8")
+    task = load(tmp_path, device="cpu")
+    assert isinstance(task, Translation)
+    assert (task.target_ratio, task.longest_target) == (None, None)
+    assert len(task.translate(["one two"])) == 1
 
 
 def test_two_tokenizers_keep_their_sides(tmp_path: Path) -> None:
@@ -80,6 +93,11 @@ def test_two_tokenizers_keep_their_sides(tmp_path: Path) -> None:
         ({"encoder_layers": 10**9}, "encoder_layers is 1000000000, and must be a whole number"),
         ({"decoder_layers": True}, "decoder_layers is True"),
         ({"longest_source": "far"}, "longest_source is 'far'"),
+        ({"longest_target": 0}, "longest_target is 0, and must be a whole number from 1 to 1,000,000"),
+        ({"longest_target": 10**7}, "longest_target is 10000000"),
+        ({"target_ratio": True}, "target_ratio is True, and must be above 0 and at most 1,000"),
+        ({"target_ratio": 0}, "target_ratio is 0"),
+        ({"target_ratio": 1e9}, "target_ratio is 1000000000.0"),
         ({"colour": 1, "shade": 2}, "unknown settings colour, shade"),
         ({"attention": "none"}, "no --attention named 'none'"),
         ({"cell": "lstn"}, "Did you mean 'lstm'"),

@@ -36,7 +36,7 @@ class Reported:
 def reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., Reported]:
-    def make(tokenizer_name: str = "character", **fractions: float) -> Reported:
+    def make(tokenizer_name: str = "character", backward: bool = False, **fractions: float) -> Reported:
         (tmp_path / "ferry.txt").write_text(TEXT)
         options = DataOptions(str(tmp_path / "ferry.txt"), **fractions)
 
@@ -53,7 +53,7 @@ def reported(
         data = load_text(options)
         tokenizer = train_tokenizer(tokenizer_name, data.split("train"))
         model = LanguageModel(tokenizer.vocab_size, LanguageModelOptions(embedding_size=4, hidden_size=8))
-        task = LanguageModeling(model, tokenizer, run.config)
+        task = LanguageModeling(model, tokenizer, {**run.config, "backward": backward})
         run.create()
         capsys.readouterr()
         texts = tokenize_splits(data, tokenizer)
@@ -101,6 +101,14 @@ def test_the_card_says_what_it_takes_to_judge_and_repeat_the_run(reported: Calla
     ):
         assert part in result.card, part
     assert {path.name for path in result.run.folder.iterdir()} == {"README.md", "checkpoints"}  # no half-written card
+
+
+def test_what_reads_backward_is_scored_and_not_talked_to(reported: Callable[..., Reported]) -> None:
+    result = reported(backward=True)
+    use = f"nlp-lstm evaluate {result.run.folder}\n"
+    assert result.error.endswith(f"Score a text with it:  {use}")
+    assert f"## Use\n\n```\n{use}```\n" in result.card
+    assert "generate" not in result.card + result.error
 
 
 def test_the_split_that_was_scored_is_named(reported: Callable[..., Reported]) -> None:

@@ -159,6 +159,29 @@ def test_other_settings_are_refused_by_their_flags(new_run: NewRun, finished: An
     )
 
 
+def test_what_an_older_run_does_not_name_had_its_default(new_run: NewRun, finished: Any, config_class: Any) -> None:
+    run = finished(new_run(max_epochs=2.0))
+    path = run.folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["config"]["hidden_size"]
+    del config["config"]["training"]["beta2"]
+    del config["data"]["valid_fraction"], config["config"]["data"]["valid_fraction"]
+    path.write_text(json.dumps(config))
+    options = replace(run.options, resume=True)
+    start_run("conftest.py", config_class(training=options))
+    with pytest.raises(
+        UsageError, match=r"give --beta2 0\.99 \(not 0\.5\), --hidden-size 6 \(not 8\), --valid-fraction"
+    ):
+        start_run(
+            "conftest.py",
+            config_class(
+                data=DataOptions("pydoc", valid_fraction=0.1),
+                hidden_size=8,
+                training=replace(options, beta2=0.5),
+            ),
+        )
+
+
 def test_the_data_is_the_same_wherever_the_run_is_resumed_from(
     finished: Any, config_class: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

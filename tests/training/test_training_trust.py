@@ -104,6 +104,33 @@ def test_a_restart_goes_back_to_the_newest_checkpoint_at_half_the_rate(
     assert [line["learning_rate"] for line in metrics(run)[3:]] == pytest.approx([0.01, 0.0025, 0.0025])
 
 
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_resumed_run_has_the_restarts_left_that_it_had(
+    counted: bool, new_run: NewRun, scripted: Any, train: Any
+) -> None:
+    failures = [2]
+
+    def lost_once(batch: int) -> float:
+        return math.nan if failures and batch == failures[0] and failures.pop() else 0.0
+
+    options = {"validations": 1, "checkpoint_steps": 1, "restarts": 1}
+    run = new_run(max_steps=4, **options)
+    assert train(scripted([1.0], on_loss=lost_once), run).steps == 4
+    assert failures == []
+    if not counted:  # as it was before checkpoints counted them
+        for path in (run.folder / "checkpoints").iterdir():
+            values = torch.load(path, weights_only=True)
+            assert values["numbers"].pop("restarts") == 1
+            torch.save(values, path)
+    failures.append(5)
+    resumed = scripted([1.0], on_loss=lost_once)
+    if counted:
+        with pytest.raises(TrainingError, match="The loss is nan at step 6"):
+            train(resumed, new_run(max_steps=8, resume=True, **options))
+    else:
+        assert train(resumed, new_run(max_steps=8, resume=True, **options)).steps == 8
+
+
 def test_without_a_restart_left_the_loss_stays_lost(new_run: NewRun, scripted: Any, train: Any) -> None:
     run = new_run(max_steps=6, validations=6, restarts=1)
     with pytest.raises(TrainingError, match="The loss is nan at step 5"):

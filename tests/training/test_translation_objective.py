@@ -141,7 +141,7 @@ def test_bf16_gives_about_the_loss_of_fp32(new_run: NewRun) -> None:
 
 
 def test_the_task_learns_how_long_sources_are(new_run: NewRun) -> None:
-    long = PairSplit("train", ["low " * 200, "new"], ["new", "low"])
+    long = PairSplit("train", ["low " * 200, "new"], ["new", "low " * 15])
     data = PairData({"train": long, "valid": DATA.split("valid")}, "made up", [])
     source, target = train_tokenizers("word", DATA.split("train"))
     model = EncoderDecoder(
@@ -150,6 +150,7 @@ def test_the_task_learns_how_long_sources_are(new_run: NewRun) -> None:
     task = Translation(model, source, target)
     TranslationObjective(task, data, new_run())
     assert task.longest_source == 201
+    assert task.target_ratio == 2.5  # fifteen tokens, ten of them granted anyway, for one and the end
 
 
 def test_it_is_known_by_its_data(new_run: NewRun) -> None:

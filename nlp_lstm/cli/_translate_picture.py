@@ -1,0 +1,36 @@
+"""A picture of what the words of a translation attended to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from nlp_lstm.errors import UsageError
+
+_ENDINGS = (".pdf", ".png", ".svg")
+
+
+def checked_picture(name: str, flag: str) -> Path:
+    """Refuse a picture that cannot be written, before the work is done; `flag` is what asked for it."""
+    path = Path(name).expanduser()
+    if path.suffix.lower() not in _ENDINGS:
+        raise UsageError(f"{flag}: {path} must end in .png, .svg or .pdf.")
+    if path.exists():
+        raise UsageError(f"{flag}: {path} is already there. Name another file.")
+    if not path.parent.is_dir():
+        raise UsageError(f"{flag}: there is no folder {path.parent}. Make it first, or name another.")
+    return path
+
+
+def save_picture(translated: Any, path: Path) -> None:
+    """Draw a `Translated` into a new file, whole or not at all; raises UsageError where matplotlib is missing."""
+    from nlp_lstm.decoding import attention_picture
+
+    figure = attention_picture(translated.source_words, translated.target_words, translated.attention)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""Runs to start other models from, and runs to go on with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nlp_lstm.data import LabelledSplit, TextSource
+from nlp_lstm.errors import NlpLstmError, RunFolderError, UsageError
+from nlp_lstm.models import LanguageModelOptions
+from nlp_lstm.tasks._classification import Classification
+from nlp_lstm.tasks._classification_labels import label_names
+from nlp_lstm.tasks._classification_load import resume_classification
+from nlp_lstm.tasks._classification_reading import Reading
+from nlp_lstm.tasks._folder import read_config, read_tokenizer
+from nlp_lstm.tasks._language_model_text import Preparation
+from nlp_lstm.tasks._language_modeling import LanguageModeling
+from nlp_lstm.tasks._load import load
+from nlp_lstm.tasks._settings import build_options
+from nlp_lstm.tasks._weights import MOST_LAYERS
+from nlp_lstm.tokenization import Tokenizer
+
+_OF_A_NEW_TOKENIZER = ("min_frequency", "byte_fallback", "pretokenized")
+
+
+def load_language_model(folder: str | Path) -> LanguageModeling:
+    """Load the run folder of a language model on the CPU, to start another model from.
+
+    Raises RunFolderError as `load` does, and UsageError where the run is of another task.
+    """
+    task = load(folder, device="cpu")
+    if not isinstance(task, LanguageModeling):
+        raise UsageError(
+            f"{folder} holds a model for {task.kind.replace('_', ' ')}. Give a run of a language model to start from "
+            "(nlp-lstm train word_lm, or char_lm)."
+        )
+    return task
+
+
+def new_language_model(
+    config: Any,
+    description: dict[str, Any],
+    text: TextSource,
+    train_tokenizer: Callable[[Iterable[str]], Tokenizer],
+    smoke: Mapping[str, Any],
+) -> LanguageModeling:
+    """Make the language model that a recipe's Config asks for, with a tokenizer of its own or of a pretrained run.
+
+    `config` has the fields model, lowercase, html_line_breaks, backward and pretrained; `description` is what
+    config.json is to hold. `train_tokenizer` gets the `text` as the model reads it. What is as in the recipe's own
+    Config, or in its settings for --smoke, was not asked for.
+
+    Raises as `load_language_model` does, and UsageError where something is asked for that the pretrained run has
+    decided otherwise.
+    """
+    pretrained = load_language_model(config.pretrained) if config.pretrained else None
+    if pretrained is None:
+        tokenizer = train_tokenizer(Preparation(config.lowercase, config.html_line_breaks).source(text))
+    else:
+        tokenizer = pretrained.tokenizer
+    task = LanguageModeling.build(
+        tokenizer,
+        config.model,
+        description,
+        lowercase=config.lowercase,
+        html_line_breaks=config.html_line_breaks,
+        backward=config.backward,
+        pretrained=pretrained,
+    )
+    if pretrained is not None:
+        _refuse_overruled(task, config, pretrained, smoke)
+    return task
+
+
+def new_classification(
+    config: Any,
+    description: dict[str, Any],
+    train: LabelledSplit,
+    train_tokenizer: Callable[[Iterable[str]], Tokenizer],
+    smoke: Mapping[str, Any],
+) -> Classification:
+    """Make the classifier that a recipe's Config asks for, with a tokenizer of its own or from language models.
+
+    `config` has the fields model, lowercase, max_words, html_line_breaks, word_vectors, pretrained and
+    pretrained_backward; all else, and what is raised, is as in `new_language_model`. A language model reads a text
+    between the ends of two others, and so does a classifier that starts from one.
+    """
+    pretrained, backward = (
+        load_language_model(folder) if folder else None for folder in (config.pretrained, config.pretrained_backward)
+    )
+    if pretrained is None:
+        reading = Reading(config.lowercase, config.max_words, config.html_line_breaks)
+        tokenizer = train_tokenizer(map(reading.prepare, train.texts))
+    else:
+        reading = Reading(pretrained.lowercase, config.max_words, pretrained.html_line_breaks, boundaries=True)
+        tokenizer = pretrained.tokenizer
+    task = Classification.build(
+        tokenizer,
+        label_names(train),
+        config.model,
+        description,
+        reading=reading,
+        word_vectors=config.word_vectors,
+        language_model=pretrained,
+        backward_language_model=backward,
+    )
+    if pretrained is not None:
+        _refuse_overruled(task, config, pretrained, smoke)
+    return task
+
+
+def _refuse_overruled(
+    task: LanguageModeling | Classification, config: Any, pretrained: LanguageModeling, smoke: Mapping[str, Any]
+) -> None:
+    given, usual = ({**asdict(one), **asdict(one.model)} for one in (config, type(config)()))
+    reads, tokens = task if isinstance(task, LanguageModeling) else task.reading, task.tokenizer.vocab_size
+    has = {**asdict(task.model.options), "tokenizer": task.tokenizer.name}
+    has |= {name: getattr(reads, name) for name in ("lowercase", "html_line_breaks")}
+    if (given.get("vocab_size") or tokens) < tokens:
+        has["vocab_size"] = tokens
+    trained = pretrained.config.get("config")
+    said = {name: f"it has {_shown(value)}" for name, value in has.items()}
+    for name in _OF_A_NEW_TOKENIZER:
+        has[name] = trained.get(name) if isinstance(trained, dict) else None
+        said[name] = "its tokenizer is trained"
+    wrong = [
+        f"--{name.replace('_', '-')} {_shown(given[name])} ({said[name]})"
+        for name, value in has.items()
+        if name in given and given[name] not in (value, usual[name], smoke.get(name, value))
+    ]
+    if wrong:
+        raise UsageError(f"With --pretrained these settings are those of its run: leave out {', '.join(wrong)}.")
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
+
+
+def resume_task(folder: str | Path, config: dict[str, Any]) -> Any:
+    """Make the task of a run to go on with, as its config.json describes it; `config` is what that is to hold from now.
+
+    The weights are random: those of the run are in its checkpoints. What it was started from, such as a pretrained run
+    or a file of word vectors, is not needed again. Raises RunFolderError where the folder describes neither a language
+    model nor a classifier.
+    """
+    path = Path(folder)
+    described = read_config(path)
+    if described["task"] == Classification.kind:
+        return resume_classification(path, described, config)
+    if described["task"] != LanguageModeling.kind:
+        raise RunFolderError(f"{path} is no run of a language model or a classifier. Name another with --run.")
+    tokenizer = read_tokenizer(path)
+    try:
+        settings = {name: value for name, value in described["model"].items() if name != "vocab_size"}
+        options = build_options(LanguageModelOptions, settings)
+        if options.num_layers > MOST_LAYERS:
+            raise ValueError(f"num_layers is {options.num_layers}")
+        return LanguageModeling.build(
+            tokenizer,
+            options,
+            config,
+            lowercase=described.get("lowercase") is True,
+            html_line_breaks=described.get("html_line_breaks") is True,
+            backward=described.get("backward") is True,
+        )
+    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise RunFolderError(f"{path / 'config.json'} describes no model: {error}. Train again.") from None
