@@ -23,7 +23,7 @@ from torch import Tensor
 
 import nlp_lstm as nl
 from nlp_lstm.cells import CELLS
-from nlp_lstm.evaluation import require_matplotlib
+from nlp_lstm.evaluation import require_matplotlib, save_figure
 from nlp_lstm.models import gradient_flow
 
 
@@ -113,12 +113,7 @@ def plot(models: list[dict[str, Any]], path: Path) -> None:
     axes.set(xlabel="k, steps back from the loss", ylabel="norm of the gradient")
     axes.grid(alpha=0.3)
     axes.legend()
-    temporary = path.with_name(f".{path.stem}.partly{path.suffix}")
-    try:
-        figure.savefig(temporary, dpi=150)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_figure(figure, path)
 
 
 def read_arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:

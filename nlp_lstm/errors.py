@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import reprlib
 from collections.abc import Iterable
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -73,6 +74,12 @@ def unknown_name(kind: str, given: str, allowed: Iterable[str]) -> UsageError:
 def printable(text: str, most: int) -> str:
     """Give the first `most` characters of a text from elsewhere for a message, with ? for what does not print."""
     return "".join(sign if sign.isprintable() else "?" for sign in text[:most])
+
+
+def flag_value(value: object) -> str:
+    """Give a setting as it is typed behind its flag, the first 200 signs of it."""
+    text = value if isinstance(value, str) and value.isprintable() else json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def shown(name: str, most: int = 120) -> str:

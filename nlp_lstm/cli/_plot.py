@@ -95,6 +95,8 @@ def draw_picture(curves: dict[str, Curve], x: str, y: str, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib.figure import Figure
 
+    from nlp_lstm.evaluation import save_figure
+
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.add_subplot()
     for name, curve in curves.items():
@@ -103,14 +105,10 @@ def draw_picture(curves: dict[str, Curve], x: str, y: str, path: Path) -> None:
     axes.set_ylabel(y.replace("_", " "))
     axes.grid(alpha=0.3)
     axes.legend()
-    temporary = path.with_name(f".{path.stem}.partly{path.suffix}")
     try:
-        figure.savefig(temporary, dpi=150)
-        temporary.replace(path)
+        save_figure(figure, path)
     except ValueError as error:  # an ending that it does not know
         raise UsageError(f"--output {path}: {error}. Give a name that ends in .png, .svg or .pdf.") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _cell(value: float, low: float, high: float, cells: int) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +25,6 @@ def checked_picture(name: str, flag: str) -> Path:
 def save_picture(translated: Any, path: Path) -> None:
     """Draw a `Translated` into a new file, whole or not at all; raises UsageError where matplotlib is missing."""
     from nlp_lstm.decoding import attention_picture
+    from nlp_lstm.evaluation import save_figure
 
-    figure = attention_picture(translated.source_words, translated.target_words, translated.attention)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        figure.savefig(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    save_figure(attention_picture(translated.source_words, translated.target_words, translated.attention), path)

@@ -56,9 +56,6 @@ def load_phrases(source: str | None, target: str | None) -> _Pairs:
     return phrases(source, target), f"phrases {source}-{target}, composed from locale data (synthetic)"
 
 
-BUILT_IN_LABELLED = {"reviews": load_reviews}
-
-
 def load_reports(source: str | None, target: str | None) -> _Pairs:
     """Return the reports of each split with their summaries, and a line that describes them.
 
@@ -74,6 +71,7 @@ def load_reports(source: str | None, target: str | None) -> _Pairs:
     return reports(), "reports with summaries, composed by a grammar (synthetic)"
 
 
+BUILT_IN_LABELLED = {"reviews": load_reviews}
 BUILT_IN_PAIRS: dict[str, Callable[[str | None, str | None], _Pairs]] = {
     "phrases": load_phrases,
     "reports": load_reports,

@@ -17,7 +17,13 @@ from nlp_lstm.evaluation._comparison import (
 )
 from nlp_lstm.evaluation._confusion import ClassScore
 from nlp_lstm.evaluation._language_model import LanguageModelScores, language_model_scores
-from nlp_lstm.evaluation._pictures import confusion_figure, reliability_figure, require_matplotlib, save_pictures
+from nlp_lstm.evaluation._pictures import (
+    confusion_figure,
+    reliability_figure,
+    require_matplotlib,
+    save_figure,
+    save_pictures,
+)
 from nlp_lstm.evaluation._rouge import require_rouge, rouge_scores
 from nlp_lstm.evaluation._sacrebleu import CorpusStatistics, corpus_statistics
 from nlp_lstm.evaluation._score import Score, signature
@@ -69,6 +75,7 @@ __all__ = [
     "require_matplotlib",
     "require_rouge",
     "rouge_scores",
+    "save_figure",
     "save_pictures",
     "signature",
     "summary_scores",

@@ -37,14 +37,19 @@ def save_pictures(scores: ClassificationScores, folder: str | Path) -> list[Path
     files = []
     for name, figure in sorted(figures.items()):
         file = folder / f"{name}.png"
-        temporary = folder / f".{name}.{os.getpid()}.png"
-        try:
-            figure.savefig(temporary, dpi=150)
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        save_figure(figure, file)
         files.append(file)
     return files
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure of matplotlib under a temporary name of the same ending, then rename: whole or not at all."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(temporary, dpi=150)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def confusion_figure(scores: ClassificationScores) -> Figure:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from nlp_lstm.models._device import autocast, choose_device, choose_precision, has_fast_bf16, seconds_compiling
     from nlp_lstm.models._dropout import LockedDropout, embed
     from nlp_lstm.models._encoder_decoder import EncoderDecoder, PairBatch
-    from nlp_lstm.models._encoder_decoder_decoder import DecoderState
     from nlp_lstm.models._encoder_decoder_encoder import Memory
+    from nlp_lstm.models._encoder_decoder_state import DecoderState
     from nlp_lstm.models._gradient_flow import gradient_flow
     from nlp_lstm.models._initialization import initialize_recurrent
     from nlp_lstm.models._language_model import LanguageModel, ModelState, detach
@@ -81,7 +81,7 @@ __getattr__ = lazy_names(
         "label_losses": "_classifier_output",
         "load_word_vectors": "_classifier_vectors",
         "probabilities": "_classifier_output",
-        "DecoderState": "_encoder_decoder_decoder",
+        "DecoderState": "_encoder_decoder_state",
         "EncoderDecoder": "_encoder_decoder",
         "Memory": "_encoder_decoder_encoder",
         "PairBatch": "_encoder_decoder",

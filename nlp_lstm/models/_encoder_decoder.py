@@ -11,10 +11,11 @@ from torch.nn import functional as F
 from nlp_lstm.cells import RecurrentLayer
 from nlp_lstm.errors import ShapeError, UsageError
 from nlp_lstm.models._dropout import LockedDropout
-from nlp_lstm.models._encoder_decoder_decoder import Decoded, Decoder, DecoderState
+from nlp_lstm.models._encoder_decoder_decoder import Decoded, Decoder
 from nlp_lstm.models._encoder_decoder_encoder import Bridge, Encoder, Memory
 from nlp_lstm.models._encoder_decoder_options import EncoderDecoderOptions
 from nlp_lstm.models._encoder_decoder_output import CopyGate, smoothed_loss
+from nlp_lstm.models._encoder_decoder_state import DecoderState
 from nlp_lstm.models._output import FullOutput
 from nlp_lstm.models._softmax import IGNORED
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from nlp_lstm.cells import RecurrentLayer, State, recurrent_layer
 from nlp_lstm.models._attention import AdditiveAttention, build_attention
 from nlp_lstm.models._encoder_decoder_options import EncoderDecoderOptions
-from nlp_lstm.models._encoder_decoder_state import DecoderState as DecoderState
+from nlp_lstm.models._encoder_decoder_state import DecoderState
 
 
 class Decoded(NamedTuple):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nlp_lstm.tasks._compare import compare
     from nlp_lstm.tasks._conversation import Continuation, Conversation
     from nlp_lstm.tasks._explanation import METHODS, Explanation
-    from nlp_lstm.tasks._folder import checked_file, read_json, write_json, write_text
+    from nlp_lstm.tasks._folder import checked_file, read_json, write_json, write_text, written_whole
     from nlp_lstm.tasks._language_modeling import LanguageModeling
     from nlp_lstm.tasks._load import load
     from nlp_lstm.tasks._pretrained import load_language_model, new_classification, new_language_model, resume_task
@@ -63,6 +63,7 @@ __all__ = [
     "write_json",
     "write_text",
     "write_weights",
+    "written_whole",
 ]
 
 __getattr__ = lazy_names(
@@ -103,5 +104,6 @@ __getattr__ = lazy_names(
         "write_json": "_folder",
         "write_text": "_folder",
         "write_weights": "_weights",
+        "written_whole": "_folder",
     },
 )

@@ -13,13 +13,12 @@ import torch
 
 from nlp_lstm import __version__
 from nlp_lstm.data import DataOptions, LabelledOptions, LabelledSplit, load_labelled
-from nlp_lstm.errors import DataError, UsageError
+from nlp_lstm.errors import UsageError
 from nlp_lstm.evaluation import ClassificationScores, classification_scores, fit_temperature
 from nlp_lstm.models import (
     Classifier,
     ClassifierOptions,
     autocast,
-    has_fast_bf16,
     load_word_vectors,
     probabilities,
 )
@@ -133,15 +132,11 @@ class Classification(Task[Classifier]):
 
     @torch.no_grad()
     def logits_of_ids(self, sequences: Sequence[Ids]) -> Table:
-        """Return the logits (texts, labels) float32 of texts that are encoded already.
-
-        Products are in bf16 where the run was trained in it and the device is good at it.
-        """
+        """Return the logits (texts, labels) float32 of texts that are encoded already, with products in `precision`."""
         found = np.zeros((len(sequences), len(self.labels)), dtype=np.float32)
-        fast = self.config.get("precision") == "bf16" and has_fast_bf16(self.device)
         training = self.model.training
         self.model.eval()
-        with autocast("bf16" if fast else "fp32", self.device):
+        with autocast(self.precision, self.device):
             for places in length_batches([len(ids) for ids in sequences]):
                 rows, lengths = (torch.from_numpy(one).to(self.device) for one in pad([sequences[i] for i in places]))
                 found[places] = self.model(rows, lengths).float().cpu().numpy()
@@ -228,9 +223,6 @@ class Classification(Task[Classifier]):
         )
 
     def _labelled(self, data: DataOptions | None) -> LabelledOptions:
-        if data is not None:
-            return data if isinstance(data, LabelledOptions) else LabelledOptions(**asdict(data))
-        try:
-            return LabelledOptions(**self.config["data"])
-        except (KeyError, TypeError):
-            raise DataError("The run does not say what data it was trained on. Name some with --data.") from None
+        if data is None:
+            return self.own_data(LabelledOptions)
+        return data if isinstance(data, LabelledOptions) else LabelledOptions(**asdict(data))

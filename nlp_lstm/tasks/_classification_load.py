@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import math
 import reprlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from nlp_lstm.errors import NlpLstmError, RunFolderError
 from nlp_lstm.models import Classifier, ClassifierOptions
 from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_reading import Reading
 from nlp_lstm.tasks._folder import read_tokenizer
-from nlp_lstm.tasks._settings import build_options
+from nlp_lstm.tasks._settings import build_options, describing
 from nlp_lstm.tasks._weights import MOST_LAYERS, read_model, read_shapes, require_layers
 
 
@@ -35,7 +32,7 @@ def load_classification(path: Path, config: dict[str, Any], device: torch.device
     """Build the classifier that config.json describes and read its weights; raises RunFolderError where they differ."""
     tokenizer = read_tokenizer(path)
     shapes = read_shapes(path)
-    with _refusing(path):
+    with describing(path, "classifier"):
         found = _described(config["model"], tokenizer.vocab_size)
         require_layers(shapes, {"num_layers": found.options.num_layers})
         with torch.device("meta"):
@@ -50,19 +47,11 @@ def resume_classification(path: Path, described: dict[str, Any], config: dict[st
     Raises RunFolderError where it describes none.
     """
     tokenizer = read_tokenizer(path)
-    with _refusing(path):
+    with describing(path, "classifier"):
         found = _described(described["model"], tokenizer.vocab_size)
         _check(found.options.num_layers <= MOST_LAYERS, f"num_layers is {found.options.num_layers}")
         model = Classifier(tokenizer.vocab_size, len(found.labels), found.options, found.ends)
     return Classification(model, tokenizer, found.labels, config, reading=found.reading)
-
-
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise RunFolderError(f"{path / 'config.json'} describes no classifier: {error}. Train again.") from None
 
 
 def _described(model: dict[str, Any], tokens: int) -> _Description:

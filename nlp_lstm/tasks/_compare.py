@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nlp_lstm.data import TextSource, TokenizedText, load_text
+from nlp_lstm.data import DataOptions, TextSource, TokenizedText, load_text
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.evaluation import (
     Comparison,
@@ -74,7 +74,7 @@ def _compare_language_models(a: Any, b: Any, data: Any, split: str) -> Compariso
             "Language models compare where both read forward, with the same --lowercase and --html-line-breaks. Give "
             "two such runs."
         )
-    source_a, source_b = (task.prepare(load_text(data or task._own_data()).split(split)) for task in (a, b))
+    source_a, source_b = (task.prepare(load_text(data or task.own_data(DataOptions)).split(split)) for task in (a, b))
     if data is None:
         _require_equal(list(source_a), list(source_b), split)
     one_tokenizer = a.tokenizer.fingerprint() == b.tokenizer.fingerprint()

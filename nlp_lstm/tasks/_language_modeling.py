@@ -14,7 +14,7 @@ from torch import Tensor
 from nlp_lstm import __version__
 from nlp_lstm.data import DataOptions, TextData, TextSource, TokenizedText, load_text, tokenize, tokenize_splits
 from nlp_lstm.decoding import SamplingOptions
-from nlp_lstm.errors import DataError, UsageError
+from nlp_lstm.errors import UsageError
 from nlp_lstm.evaluation import LanguageModelScores, language_model_scores
 from nlp_lstm.models import CachedLanguageModel, CacheSettings, LanguageModel, LanguageModelOptions, fit_weight
 from nlp_lstm.tasks._conversation import Continuation, Conversation, read, start_ids
@@ -201,15 +201,7 @@ class LanguageModeling(Task[LanguageModel]):
         tokens before it, which are read and not scored. The text itself starts after a line end.
         Raises DataError where the split is missing.
         """
-        if data is None:
-            data = self._own_data()
-        return self.score(self.tokenize(load_text(data).split(split)))
-
-    def _own_data(self) -> DataOptions:
-        try:
-            return DataOptions(**self.config["data"])
-        except (KeyError, TypeError):
-            raise DataError("The run does not say what data it was trained on. Name some with --data.") from None
+        return self.score(self.tokenize(load_text(data or self.own_data(DataOptions)).split(split)))
 
     def score(self, text: TokenizedText) -> LanguageModelScores:
         """Score a tokenized text; see `evaluate`."""

@@ -17,7 +17,7 @@ from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_load import load_classification
 from nlp_lstm.tasks._folder import read_config, read_tokenizer
 from nlp_lstm.tasks._language_modeling import LanguageModeling
-from nlp_lstm.tasks._settings import build_options, require_types
+from nlp_lstm.tasks._settings import build_options, describing, require_types
 from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translation import Translation
 from nlp_lstm.tasks._translation_load import load_translation
@@ -56,13 +56,11 @@ def _load_language_modeling(path: Path, config: dict[str, Any], device: torch.de
             f"{path / 'config.json'} does not fit: vocab_size {reprlib.repr(vocab_size)} for {tokenizer.vocab_size}. "
             "Restore the folder, or train again."
         )
-    try:
+    with describing(path, "model"):
         options = build_options(LanguageModelOptions, settings)
         require_layers(shapes, {"num_layers": options.num_layers})
         with torch.device("meta"):
             model = LanguageModel(tokenizer.vocab_size, options)
-    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise RunFolderError(f"{path / 'config.json'} describes no model: {error}. Train again.") from None
     if config.get("cache"):
         _check_cache(path, config["cache"])
     return LanguageModeling(read_model(path, model, shapes).to(device).eval(), tokenizer, config)

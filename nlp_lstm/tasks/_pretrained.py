@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nlp_lstm.data import LabelledSplit, TextSource
-from nlp_lstm.errors import NlpLstmError, RunFolderError, UsageError
+from nlp_lstm.errors import RunFolderError, UsageError, flag_value
 from nlp_lstm.models import LanguageModelOptions
 from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_labels import label_names
@@ -19,7 +18,7 @@ from nlp_lstm.tasks._folder import read_config, read_tokenizer
 from nlp_lstm.tasks._language_model_text import Preparation
 from nlp_lstm.tasks._language_modeling import LanguageModeling
 from nlp_lstm.tasks._load import load
-from nlp_lstm.tasks._settings import build_options
+from nlp_lstm.tasks._settings import build_options, describing
 from nlp_lstm.tasks._weights import MOST_LAYERS
 from nlp_lstm.tokenization import Tokenizer
 
@@ -122,21 +121,17 @@ def _refuse_overruled(
     if (given.get("vocab_size") or tokens) < tokens:
         has["vocab_size"] = tokens
     trained = pretrained.config.get("config")
-    said = {name: f"it has {_shown(value)}" for name, value in has.items()}
+    said = {name: f"it has {flag_value(value)}" for name, value in has.items()}
     for name in _OF_A_NEW_TOKENIZER:
         has[name] = trained.get(name) if isinstance(trained, dict) else None
         said[name] = "its tokenizer is trained"
     wrong = [
-        f"--{name.replace('_', '-')} {_shown(given[name])} ({said[name]})"
+        f"--{name.replace('_', '-')} {flag_value(given[name])} ({said[name]})"
         for name, value in has.items()
         if name in given and given[name] not in (value, usual[name], smoke.get(name, value))
     ]
     if wrong:
         raise UsageError(f"With --pretrained these settings are those of its run: leave out {', '.join(wrong)}.")
-
-
-def _shown(value: object) -> str:
-    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)
 
 
 def resume_task(folder: str | Path, config: dict[str, Any]) -> Any:
@@ -153,7 +148,7 @@ def resume_task(folder: str | Path, config: dict[str, Any]) -> Any:
     if described["task"] != LanguageModeling.kind:
         raise RunFolderError(f"{path} is no run of a language model or a classifier. Name another with --run.")
     tokenizer = read_tokenizer(path)
-    try:
+    with describing(path, "model"):
         settings = {name: value for name, value in described["model"].items() if name != "vocab_size"}
         options = build_options(LanguageModelOptions, settings)
         if options.num_layers > MOST_LAYERS:
@@ -166,5 +161,3 @@ def resume_task(folder: str | Path, config: dict[str, Any]) -> Any:
             html_line_breaks=described.get("html_line_breaks") is True,
             backward=described.get("backward") is True,
         )
-    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise RunFolderError(f"{path / 'config.json'} describes no model: {error}. Train again.") from None

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from nlp_lstm.errors import shown
+from nlp_lstm.errors import NlpLstmError, RunFolderError, shown
 
 Options = TypeVar("Options")
 _LARGEST_NUMBER = 2**31 - 1
 _LONGEST_TEXT = 10_000
 _IN_WORDS = {bool: "true or false", int: "a whole number below 2**31", float: "a number below 2**31", NoneType: "null"}
+
+
+@contextmanager
+def describing(path: Path, what: str) -> Iterator[None]:
+    """Say that config.json of a run folder describes no `what`, a model of some kind, where it fails to be built.
+
+    What is known to go wrong in that becomes a RunFolderError.
+    """
+    try:
+        yield
+    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise RunFolderError(f"{path / 'config.json'} describes no {what}: {error}. Train again.") from None
 
 
 def build_options(kind: type[Options], settings: Mapping[str, Any]) -> Options:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from nlp_lstm.data import PairData, PairOptions, PairSplit, load_pairs
+from nlp_lstm.data import PairData, PairOptions, PairSplit
 from nlp_lstm.decoding import BeamOptions
 from nlp_lstm.errors import UsageError
 from nlp_lstm.evaluation import SummaryScores, summary_scores
@@ -63,20 +63,11 @@ class Summarization(Translation):
         read = texts if isinstance(texts, str) else [_first_words(text, self.source_words) for text in texts]
         return super().translate_n_best(read, options, search)
 
-    def evaluate(
-        self, data: PairOptions | None = None, split: str = "test", training_text: Iterable[str] | None = None
-    ) -> SummaryScores:
-        """Score a split of `data`, or of the data that the run was trained on; see `summary_scores`.
-
-        The `training_text` is by default that of `Translation.evaluate`.
-        """
-        loaded = shorten_sources(load_pairs(data or self._own_data()), self.source_words)
-        if training_text is None and data is None and "train" in loaded.splits:
-            training_text = loaded.split("train").targets
-        return self.score(loaded.split(split), training_text)
+    def _load(self, data: PairOptions | None) -> PairData:
+        return shorten_sources(super()._load(data), self.source_words)
 
     def score(self, pairs: PairSplit, training_text: Iterable[str] | None = None) -> SummaryScores:
-        """Score pairs that are loaded already, where known with the summaries of training; see `evaluate`."""
+        """Score pairs that are loaded already, where known with the summaries of training; see `summary_scores`."""
         found = self.translate(pairs.sources)
         return summary_scores(found, pairs.targets, sources=pairs.sources, training_text=training_text or None)
 

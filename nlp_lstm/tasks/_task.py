@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 
+from nlp_lstm.data import DataOptions
+from nlp_lstm.errors import DataError
+from nlp_lstm.models import has_fast_bf16
 from nlp_lstm.tasks._weights import Model, write_weights
+
+Options = TypeVar("Options", bound=DataOptions)
 
 
 class Task(Generic[Model]):
@@ -35,6 +40,21 @@ class Task(Generic[Model]):
     def device(self) -> torch.device:
         """Where the model's weights are."""
         return next(self.model.parameters()).device
+
+    @property
+    def precision(self) -> str:
+        """Of the products where the model is used: "bf16" where it was trained in that and the device is good at it.
+
+        What was trained so loses nothing when it is used so.
+        """
+        return "bf16" if self.config.get("precision") == "bf16" and has_fast_bf16(self.device) else "fp32"
+
+    def own_data(self, kind: type[Options]) -> Options:
+        """Return the options of the data that the run was trained on; raises DataError where it does not say."""
+        try:
+            return kind(**self.config["data"])
+        except (KeyError, TypeError):
+            raise DataError("The run does not say what data it was trained on. Name some with --data.") from None
 
     def describe(self, folder: str | Path) -> None:
         """Write config.json and the tokenizer's files into `folder`: all of a run but its weights."""

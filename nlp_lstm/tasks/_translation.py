@@ -11,11 +11,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from nlp_lstm.data import PairOptions, PairSplit, load_pairs
+from nlp_lstm.data import PairData, PairOptions, PairSplit, load_pairs
 from nlp_lstm.decoding import GRANTED_LENGTH, LARGEST_COUNT, LARGEST_RATIO, BeamOptions, Hypothesis
-from nlp_lstm.errors import DataError, UsageError
+from nlp_lstm.errors import UsageError
 from nlp_lstm.evaluation import TranslationScores, translation_scores
-from nlp_lstm.models import EncoderDecoder, has_fast_bf16
+from nlp_lstm.models import EncoderDecoder
 from nlp_lstm.tasks._folder import FORMAT_VERSION, write_description, write_json
 from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translated import Translated, joined
@@ -143,9 +143,7 @@ class Translation(Task[EncoderDecoder]):
         if isinstance(texts, str):
             raise UsageError("translate takes a list of texts; a single string was given: use [text].")
         models = [one.model for one in (self, *self.others)]
-        # What was trained with products in bf16 loses nothing when it is used with them.
-        fast = self.config.get("precision") == "bf16" and has_fast_bf16(self.device)
-        translator = Translator(models, self.source_tokenizer, self.target_tokenizer, "bf16" if fast else "fp32")
+        translator = Translator(models, self.source_tokenizer, self.target_tokenizer, self.precision)
         parts = self._read(texts)
         found = translator.search(parts, search)
         results = [[Translated("", 0.0, 0.0, parts=0)] for _ in texts]
@@ -207,17 +205,21 @@ class Translation(Task[EncoderDecoder]):
         Words are also scored by how often the `training_text` has them, by default the targets of training where the
         run's own data is scored; an empty list leaves them uncounted.
         """
-        splits = load_pairs(data or self._own_data())
+        splits = self._load(data)
         if training_text is None and data is None and "train" in splits.splits:
             training_text = splits.split("train").targets
         return self.score(splits.split(split), training_text)
+
+    def _load(self, data: PairOptions | None) -> PairData:
+        """Load `data`, or that of the run, as it is scored."""
+        return load_pairs(data or self.own_data(PairOptions))
 
     def outputs(self, data: PairOptions | None = None, split: str = "test") -> tuple[list[str], list[str], list[str]]:
         """Translate a split with a beam of 5; return sources, translations and references.
 
         Raises DataError where the split is missing, or no data is known.
         """
-        pairs = load_pairs(data or self._own_data()).split(split)
+        pairs = load_pairs(data or self.own_data(PairOptions)).split(split)
         return pairs.sources, self.translate(pairs.sources), pairs.targets
 
     def score(self, pairs: PairSplit, training_text: Iterable[str] | None = None) -> TranslationScores:
@@ -233,9 +235,3 @@ class Translation(Task[EncoderDecoder]):
             f"source      {pairs.sources[place]}\n{self.noun:<11} {translation}\nreference   {pairs.targets[place]}"
             for place, translation in zip(chosen, translations, strict=True)
         )
-
-    def _own_data(self) -> PairOptions:
-        try:
-            return PairOptions(**self.config["data"])
-        except (KeyError, TypeError):
-            raise DataError("The run does not say what data it was trained on. Name some with --data.") from None

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from nlp_lstm.decoding import LARGEST_RATIO
-from nlp_lstm.errors import NlpLstmError, RunFolderError
+from nlp_lstm.errors import RunFolderError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
-from nlp_lstm.tasks._settings import build_options
+from nlp_lstm.tasks._settings import build_options, describing
 from nlp_lstm.tasks._summarization import MOST_SOURCE_WORDS, Summarization
 from nlp_lstm.tasks._translation import LONGEST, Translation
 from nlp_lstm.tasks._translation_tokenizers import read_tokenizers
@@ -25,7 +25,7 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
     """
     settings = dict(config["model"])
     shapes = read_shapes(path)
-    try:
+    with describing(path, "translator"):
         sizes = settings.pop("source_vocab_size", None), settings.pop("target_vocab_size", None)
         longest = _whole(settings.pop("longest_source", None), "longest_source", LONGEST)
         ratio = _ratio(settings.pop("target_ratio", None))
@@ -36,8 +36,6 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
         options = build_options(EncoderDecoderOptions, settings)
         layers = {"encoder_layers": options.encoder_layers, "decoder_layers": options.decoder_layers}
         require_layers(shapes, layers)
-    except (NlpLstmError, TypeError, ValueError) as error:
-        raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}. Train again.") from None
     source, target = read_tokenizers(path, options.shared)
     if sizes != (source.vocab_size, target.vocab_size):
         given = " and ".join(map(reprlib.repr, sizes))
@@ -53,11 +51,8 @@ def load_translation(path: Path, config: dict[str, Any], device: torch.device) -
 
 
 def _read_model(path: Path, source: int, target: int, options: EncoderDecoderOptions, shapes: Shapes) -> EncoderDecoder:
-    try:
-        with torch.device("meta"):
-            model = EncoderDecoder(source, target, options)
-    except (NlpLstmError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-        raise RunFolderError(f"{path / 'config.json'} describes no translator: {error}. Train again.") from None
+    with describing(path, "translator"), torch.device("meta"):
+        model = EncoderDecoder(source, target, options)
     return read_model(path, model, shapes)
 
 

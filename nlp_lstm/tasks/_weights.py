@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from nlp_lstm.errors import RunFolderError, shown
-from nlp_lstm.tasks._folder import checked_file
+from nlp_lstm.tasks._folder import checked_file, written_whole
 
 MOST_LAYERS = 1000
 """More than any run has; a hostile config.json may name more, and building them would take for ever."""
@@ -30,12 +30,8 @@ Model = TypeVar("Model", bound=nn.Module)
 def write_weights(path: Path, model: nn.Module) -> None:
     """Write a model's parameters as safetensors, a shared one once, under a temporary name, then rename."""
     tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_whole(path) as temporary:
         save_file(tensors, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_shapes(folder: Path) -> Shapes:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from nlp_lstm.errors import TrainingError, printable
+from nlp_lstm.tasks import written_whole
 from nlp_lstm.training._restored import MisfitError
 from nlp_lstm.training._run import say
 
@@ -33,12 +34,8 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 
 def write_tensors(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain values under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_whole(path) as temporary:
         torch.save(state, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from nlp_lstm.errors import RunFolderError, UsageError
+from nlp_lstm.errors import RunFolderError, UsageError, flag_value
 
 # What may change between the start of a run and its resuming: where it ends, and on what machine it runs.
 _FREE = {"run", "resume", "max_time", "max_steps", "max_epochs", "validations", "patience"}
@@ -123,13 +123,12 @@ def earlier_config(folder: Path, config: dict[str, Any], recipe_config: Any) -> 
         raise RunFolderError(f"{path} does not describe a run ({error!r}). Restore it, or train anew.") from None
     if recipe != config["recipe"]:
         raise UsageError(
-            f"{folder} is a run of the recipe {_flag_value(recipe)}, not of {config['recipe']}. "
-            "Name another with --run."
+            f"{folder} is a run of the recipe {flag_value(recipe)}, not of {config['recipe']}. Name another with --run."
         )
     now = flat_settings(json.loads(json.dumps(config)))
     before = json.loads(json.dumps(_defaults(recipe_config))) | before
     wrong = [
-        f"--{name.replace('_', '-')} {_flag_value(before[name])} (not {_flag_value(now[name])})"
+        f"--{name.replace('_', '-')} {flag_value(before[name])} (not {flag_value(now[name])})"
         for name in before.keys() & now.keys() - _FREE
         if before[name] != now[name]
     ]
@@ -171,11 +170,6 @@ def _defaults(config: Any) -> dict[str, Any]:
             inner = is_dataclass(default) and not isinstance(default, type)
             flat |= asdict(default) if inner else {field.name: default}
     return flat
-
-
-def _flag_value(value: Any) -> str:
-    text = value if isinstance(value, str) and value.isprintable() else json.dumps(value)
-    return text if len(text) <= 200 else f"{text[:200]}..."
 
 
 def _cannot_write(folder: Path, reason: str | None) -> RunFolderError:

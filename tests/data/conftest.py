@@ -40,3 +40,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("hf_home")
     monkeypatch.setenv("HF_HOME", str(home))
     return home
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that stands for a hub data set: only the decision "not a local path" is replaced."""
+    import datasets
+
+    from nlp_lstm.data import _named
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(_named, "_is_local", lambda _: False)
+    monkeypatch.setattr(_named, "_is_hub_id", lambda _: True)
+    folder = tmp_path / "set"
+    folder.mkdir()
+    return folder

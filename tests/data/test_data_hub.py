@@ -25,16 +25,7 @@ from nlp_lstm.data import (
 from nlp_lstm.data._hub import looks_like_hub_id
 from nlp_lstm.errors import DataError
 
-
-@pytest.fixture(autouse=True)
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that stands for a hub data set: only the decision "not a local path" is replaced."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(_named, "_is_local", lambda _: False)
-    monkeypatch.setattr(_named, "_is_hub_id", lambda _: True)
-    folder = tmp_path / "set"
-    folder.mkdir()
-    return folder
+pytestmark = pytest.mark.usefixtures("hub")
 
 
 def write(folder: Path, split: str, **columns: list[object]) -> None:

@@ -37,7 +37,6 @@ from nlp_lstm.data import (
     _delimited,
     _estimates,
     _hub,
-    _named,
     _plain,
     _shards,
     _tables,
@@ -685,17 +684,6 @@ def test_many_tiny_documents_are_joined_as_they_come(make_tokenizer: Any, monkey
 
 
 # --- from the hub, on files that `datasets` opens by their path
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that stands for a hub data set: only the decision "not a local path" is replaced."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(_named, "_is_local", lambda _: False)
-    monkeypatch.setattr(_named, "_is_hub_id", lambda _: True)
-    folder = tmp_path / "set"
-    folder.mkdir()
-    return folder
 
 
 @pytest.mark.parametrize("ending", [".parquet", ".jsonl"])

@@ -164,7 +164,7 @@ def test_products_are_in_the_precision_of_the_run(build: Build, monkeypatch: pyt
     seen: list[bool] = []
     task.model.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
     for fast, precision, expected in [(True, "fp32", False), (False, "bf16", False), (True, "bf16", True)]:
-        monkeypatch.setattr("nlp_lstm.tasks._classification.has_fast_bf16", lambda device, fast=fast: fast)
+        monkeypatch.setattr("nlp_lstm.tasks._task.has_fast_bf16", lambda device, fast=fast: fast)
         task.config["precision"] = precision
         seen.clear()
         logits = task.logits(TEXTS)

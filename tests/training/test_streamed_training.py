@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
 import random
 import signal
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
@@ -20,6 +18,7 @@ import pytest
 import torch
 
 import nlp_lstm as nl
+from nlp_lstm.cli._recipe_files import load_recipe
 from nlp_lstm.data import (
     BufferedStream,
     StreamedSource,
@@ -359,12 +358,7 @@ def write_shards(folder: Path, count: int) -> None:
 
 
 def test_a_recipe_streams_is_evaluated_and_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    specification = importlib.util.spec_from_file_location("char_lm_streamed", CHAR_LM)
-    assert specification is not None
-    assert specification.loader is not None
-    recipe = importlib.util.module_from_spec(specification)
-    sys.modules["char_lm_streamed"] = recipe  # where dataclasses look for it
-    specification.loader.exec_module(recipe)
+    recipe = load_recipe(CHAR_LM)
     write_shards(tmp_path, 3)
     training = nl.TrainingOptions(
         run=str(tmp_path / "run"), max_steps=3, validations=1, batch_size=4, device="cpu", threads=1
