@@ -334,8 +334,35 @@ def check_fuzz(folder: Path) -> None:
     assert again.stdout.startswith(f"input 3, {readers[3]['reader']}: ")
 
 
+def check_side_by_side(folder: Path) -> None:
+    result = measure("side_by_side", "--processes", "2", "--", "--threads", "1", folder=folder)
+    assert own_fields(result) == {
+        *("seed", "recipe", "processes", "max_time", "options"),
+        *("alone", "together", "share", "peak_memory_mb"),
+    }
+    assert (result["processes"], result["machine"]["threads"]) == (2, 1)
+    (alone,), (together,) = result["alone"], result["together"]
+    assert len(together) == 2
+    assert result["share"] == pytest.approx(sum(together) / alone)
+    refused = run("side_by_side", "--processes", "1", folder=folder)
+    assert refused.returncode == 2
+    assert "--processes 1 is not side by side. Take two or more." in refused.stderr
+
+
+def check_checkpoints(folder: Path) -> None:
+    result = measure("checkpoints", "--steps", "3", "--", "--threads", "1", folder=folder)
+    assert own_fields(result) == {"seed", "steps", "options", "recipes"}
+    assert (result["steps"], result["machine"]["threads"]) == (3, 1)
+    (one,) = result["recipes"]
+    (without,), (every,) = one["without_seconds"], one["with_seconds"]
+    assert one["checkpoint_ms"] == pytest.approx((every - without) / 3 * 1000)
+    assert one["share_of_a_minute"] == pytest.approx(one["checkpoint_ms"] / 60_000)
+    assert 0.01 < one["checkpoint_mb"] < 10
+
+
 CHECKS: dict[str, Callable[[Path], None]] = {
     "cells": check_cells,
+    "checkpoints": check_checkpoints,
     "char_lm": check_char_lm,
     "copying": check_copying,
     "fuzz": check_fuzz,
@@ -345,6 +372,7 @@ CHECKS: dict[str, Callable[[Path], None]] = {
     "large_text": check_large_text,
     "two_processes": check_two_processes,
     "sentiment": check_sentiment,
+    "side_by_side": check_side_by_side,
     "translation": check_translation,
     "word_lm": check_word_lm,
     "word_lm_speed": check_word_lm_speed,
