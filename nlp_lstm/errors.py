@@ -76,6 +76,11 @@ def printable(text: str, most: int) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in text[:most])
 
 
+def first_line(error: Exception, most: int = 200) -> str:
+    """Give the first line of what a library's error says for a message, or its kind where it says nothing."""
+    return printable((str(error).strip() or type(error).__name__).splitlines()[0], most)
+
+
 def flag_value(value: object) -> str:
     """Give a setting as it is typed behind its flag, the first 200 signs of it."""
     text = value if isinstance(value, str) and value.isprintable() else json.dumps(value)

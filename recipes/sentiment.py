@@ -22,7 +22,8 @@ class Config:
         min_frequency: how often a word must occur in the training texts to be kept.
         lowercase: make all letters small; with pretrained, as the language model does.
         max_words: of a longer text read the first half of so many words and the last half; by default all of it.
-        crop: in training read, of a longer text, max_words in a row at a random place, another each time.
+        crop: in training read, of a longer text, max_words in a row at a random place, another each time; validation
+            and use read its first and last half of so many words, as ever.
         html_line_breaks: read the line break of HTML, <br />, as the end of a line; with pretrained, as the language
             model does.
         word_dropout: share of the words that training reads as unknown, others each time, so that what stands for

@@ -105,9 +105,7 @@ def _scores_of_run(options: dict[str, Any]) -> Any:
 def _training_text(options: dict[str, Any], task: Any) -> dict[str, list[str]]:
     """Read the text by whose words a translator is scored, where one is named, as an argument of its `evaluate`."""
     if options["training_text"] is None:
-        # The JSON object says nothing of single words, so that those of the run's own data need not be counted.
-        own = options["data"] is None and task.kind == "translation"
-        return {"training_text": []} if options["json"] and own else {}
+        return {}
     if task.kind != "translation":
         raise UsageError("--training-text is for translators and summarizers, whose words it counts. Leave it out.")
     return {"training_text": _lines(options["training_text"], "--training-text")}

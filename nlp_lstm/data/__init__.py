@@ -2,6 +2,7 @@
 
 from nlp_lstm.data._buckets import LengthBuckets
 from nlp_lstm.data._buffered import BufferedStream
+from nlp_lstm.data._folder_lock import lock_folder, unlock
 from nlp_lstm.data._labelled import LabelledData, LabelledSplit, load_labelled
 from nlp_lstm.data._load import load_text
 from nlp_lstm.data._named import lasting_name
@@ -34,6 +35,8 @@ __all__ = [
     "load_labelled",
     "load_pairs",
     "load_text",
+    "lock_folder",
     "tokenize",
     "tokenize_splits",
+    "unlock",
 ]

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nlp_lstm.data._folder_lock import lock_folder, unlock
 from nlp_lstm.errors import DataError
 
 FORMAT_VERSION = 1
 _WORK = ".making-"
-_ABANDONED = 24 * 3600  # seconds since a process wrote to its folder, after which it must have been killed
+_ABANDONED = 24 * 3600  # seconds since a process wrote to its folder, after which it is dead where no lock tells
 Ids = npt.NDArray[np.integer[Any]]
 
 
@@ -66,8 +67,7 @@ class TokenCache:
         """
         with self._naming_the_folder():
             self.root.mkdir(parents=True, exist_ok=True)
-            self._sweep()
-            work = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.root))
+            work, lock = self._work_folder()
         try:
             tokens, unknown = self._write_ids(work / "ids.bin", arrays, unk_id)
             with self._naming_the_folder():
@@ -81,18 +81,32 @@ class TokenCache:
                 self._put_in_place(work)
         finally:
             shutil.rmtree(work, ignore_errors=True)
+            unlock(lock)
         found = self.find()
         if found is None:
             raise DataError(f"The token cache {self.entry} was taken away while it was made. Run again.")
         return found
 
+    def _work_folder(self) -> tuple[Path, int | None]:
+        """Make a folder to write to and lock it, when what killed processes left is removed."""
+        whole = lock_folder(self.root, wait=True)  # or another process could sweep a folder before it is locked
+        try:
+            self._sweep()
+            work = Path(tempfile.mkdtemp(prefix=_WORK, dir=self.root))
+            return work, lock_folder(work)
+        finally:
+            unlock(whole)
+
     def _sweep(self) -> None:
-        """Remove what killed processes left; a folder that another one removes or still fills is no fault."""
         for work in self.root.glob(f"{_WORK}*"):
-            with contextlib.suppress(OSError):
-                written = max(path.stat().st_mtime for path in (work, *work.iterdir()))
-                if time.time() - written > _ABANDONED:
-                    shutil.rmtree(work, ignore_errors=True)
+            with contextlib.suppress(OSError):  # also where a living process holds the lock, or another one sweeps
+                lock = lock_folder(work)
+                try:
+                    written = max(path.stat().st_mtime for path in (work, *work.iterdir()))
+                    if lock is not None or time.time() - written > _ABANDONED:
+                        shutil.rmtree(work, ignore_errors=True)
+                finally:
+                    unlock(lock)
 
     def _write_ids(self, path: Path, arrays: Iterable[Ids], unk_id: int) -> tuple[int, int]:
         tokens = unknown = 0

@@ -6,13 +6,13 @@ from collections.abc import Container, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
 
-from nlp_lstm.data._options import DataOptions, exact
+from nlp_lstm.data._options import SplitOptions, exact
 from nlp_lstm.data._plain import cut_pieces
 from nlp_lstm.data._source import SPLITS, TextSource
 from nlp_lstm.errors import DataError
 
 
-def fill_splits(sources: dict[str, TextSource], options: DataOptions) -> tuple[dict[str, TextSource], list[str]]:
+def fill_splits(sources: dict[str, TextSource], options: SplitOptions) -> tuple[dict[str, TextSource], list[str]]:
     """Hold out what is missing from the end of the training part, and say where the cut is.
 
     Training data alone gives up a validation and a test part; with a test part of its own, only a validation part.
@@ -29,13 +29,13 @@ def fill_splits(sources: dict[str, TextSource], options: DataOptions) -> tuple[d
     return parts | rest, [note]
 
 
-def is_cut(there: Container[str], options: DataOptions) -> bool:
+def is_cut(there: Container[str], options: SplitOptions) -> bool:
     """Tell whether validation or test data is to be held out of the training part, given the splits there are."""
     shares = options.valid_fraction, 0.0 if "test" in there else options.test_fraction
     return "train" in there and "valid" not in there and any(shares)
 
 
-def cut_sizes(name: str, total: int, unit: str, has_test: bool, options: DataOptions) -> dict[str, int]:
+def cut_sizes(name: str, total: int, unit: str, has_test: bool, options: SplitOptions) -> dict[str, int]:
     """Return how much of `total` each split gets; those of no share are not in it.
 
     Raises:

@@ -11,7 +11,7 @@ from nlp_lstm.data._columns import asked_column
 from nlp_lstm.data._delimited import Row
 from nlp_lstm.data._files import SPLIT_OF_NAME
 from nlp_lstm.data._tables import Table
-from nlp_lstm.errors import DataError
+from nlp_lstm.errors import DataError, first_line
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
@@ -89,7 +89,7 @@ def _first_row(rows: Any, name: str) -> dict[str, Any]:
     try:
         return next(iter(rows), {})
     except Exception as error:  # see `_download`
-        raise _failed(name, _first_line(error)) from None
+        raise _failed(name, first_line(error)) from None
 
 
 def _table(
@@ -122,7 +122,7 @@ def _told_where(table: Table) -> Table:
             raise
         except Exception as error:  # see `_download`
             raise DataError(
-                f"{table.name} cannot be read after row {place:,} ({_first_line(error)}). Check the network; a "
+                f"{table.name} cannot be read after row {place:,} ({first_line(error)}). Check the network; a "
                 "training goes on from its last checkpoint with --resume."
             ) from None
 
@@ -138,15 +138,15 @@ def _download(data: str, **how: bool) -> Any:
     except datasets.exceptions.DatasetNotFoundError:
         reason = "the hub has no such data set, or it is not public"
     except ConnectionError as error:
-        reason = f"the hub cannot be reached: {_first_line(error)}"
+        reason = f"the hub cannot be reached: {first_line(error)}"
     except ValueError as error:
         if "onfig" not in str(error):  # of `Config name is missing` and `BuilderConfig ... not found`
-            raise _failed(data, _first_line(error)) from None
+            raise _failed(data, first_line(error)) from None
         raise DataError(
             f"{name} has several configurations; name one as --data {name}:CONFIGURATION. {_whole(error)}"
         ) from None
     except Exception as error:  # what a download can raise is no closed family, and every fault in it is the data's
-        reason = _first_line(error)
+        reason = first_line(error)
     raise _failed(data, reason)
 
 
@@ -155,10 +155,6 @@ def _failed(data: str, reason: str) -> DataError:
         f"{data} is no file or folder here, and loading it from the Hugging Face hub failed ({reason}). Check the "
         "spelling and the network (HF_HUB_OFFLINE forbids it), or give a local file: --data FILE."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _whole(error: Exception) -> str:

@@ -14,8 +14,39 @@ def exact(fraction: float) -> Fraction:
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """Name the data and say how it is split; `dataclasses.asdict` gives it back as plain values.
+class SplitOptions:
+    """What all kinds of data have: a name, the column of the text, and the shares to hold out.
+
+    Raises:
+        UsageError: A share is outside 0 to 1, the two together exceed 1, `data` is empty, or a size is out of range.
+    """
+
+    data: str
+    text_field: str | None = None
+    valid_fraction: float = 0.05
+    test_fraction: float = 0.05
+    held_out_limit: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise UsageError("--data is empty: give a built-in name, a file, a folder or a hub id.")
+        for flag, value in (("--valid-fraction", self.valid_fraction), ("--test-fraction", self.test_fraction)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"{flag} is {value}: give a share from 0 to 1, such as 0.05.")
+        if self.held_out_limit < 0:
+            raise UsageError(
+                f"--held-out-limit is {self.held_out_limit}: give a number of characters, or 0 for no limit."
+            )
+        if exact(self.valid_fraction) + exact(self.test_fraction) > 1:
+            raise UsageError(
+                f"--valid-fraction {self.valid_fraction} and --test-fraction {self.test_fraction} together exceed 1: "
+                "lower one of them, so that something is left to train on."
+            )
+
+
+@dataclass(frozen=True)
+class DataOptions(SplitOptions):
+    """Name the text of a language model and say how it is split; `dataclasses.asdict` gives it back as plain values.
 
     Attributes:
         data: A built-in name (`pydoc`); a file (`.txt .csv .tsv .jsonl .parquet`, `.gz` on the text ones), or a
@@ -38,35 +69,17 @@ class DataOptions:
         UsageError: A share is outside 0 to 1, the two together exceed 1, `data` is empty, or a size is out of range.
     """
 
-    data: str
-    text_field: str | None = None
-    valid_fraction: float = 0.05
-    test_fraction: float = 0.05
-    held_out_limit: int = 1_000_000
     stream: bool = False
     shuffle_buffer: int = 10_000_000
 
     def __post_init__(self) -> None:
-        if not self.data:
-            raise UsageError("--data is empty: give a built-in name, a file, a folder or a hub id.")
-        for flag, value in (("--valid-fraction", self.valid_fraction), ("--test-fraction", self.test_fraction)):
-            if not 0 <= value <= 1:
-                raise UsageError(f"{flag} is {value}: give a share from 0 to 1, such as 0.05.")
-        if self.held_out_limit < 0:
-            raise UsageError(
-                f"--held-out-limit is {self.held_out_limit}: give a number of characters, or 0 for no limit."
-            )
+        super().__post_init__()
         if self.shuffle_buffer < 1:
             raise UsageError(f"--shuffle-buffer is {self.shuffle_buffer}: give a number of characters from 1 up.")
-        if exact(self.valid_fraction) + exact(self.test_fraction) > 1:
-            raise UsageError(
-                f"--valid-fraction {self.valid_fraction} and --test-fraction {self.test_fraction} together exceed 1: "
-                "lower one of them, so that something is left to train on."
-            )
 
 
 @dataclass(frozen=True)
-class LabelledOptions(DataOptions):
+class LabelledOptions(SplitOptions):
     """Name texts with labels and say how they are split; `dataclasses.asdict` gives it back as plain values.
 
     Attributes:
@@ -82,11 +95,9 @@ class LabelledOptions(DataOptions):
         valid_fraction: The share held out for validation where the data does not come split.
         test_fraction: The share held out for the test where the data does not come split.
         held_out_limit: The most texts to hold out for each of the two; 0 is no limit.
-        stream: Not used here: only the text of a language model can be streamed.
-        shuffle_buffer: Not used here, as it is for streaming.
 
     Raises:
-        UsageError: As of `DataOptions`; or `stream` is given, the separator is empty, or text and label are one column.
+        UsageError: As of `DataOptions`; or the separator is empty, or text and label are one column.
     """
 
     label_field: str | None = None
@@ -94,7 +105,6 @@ class LabelledOptions(DataOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _refuse_stream(self, "labelled texts")
         if self.label_separator == "":
             raise UsageError("--label-separator is empty: give what stands between two labels, such as a comma.")
         if self.text_field is not None and self.text_field == self.label_field:
@@ -102,7 +112,7 @@ class LabelledOptions(DataOptions):
 
 
 @dataclass(frozen=True)
-class PairOptions(DataOptions):
+class PairOptions(SplitOptions):
     """Name pairs of texts and say how they are split; `dataclasses.asdict` gives it back as plain values.
 
     The filters are for training data alone: what is dropped is told, and validation and test data stay whole.
@@ -125,12 +135,10 @@ class PairOptions(DataOptions):
         valid_fraction: The share held out for validation where the data does not come split.
         test_fraction: The share held out for the test where the data does not come split.
         held_out_limit: The most pairs to hold out for each of the two; 0 is no limit.
-        stream: Not used here: only the text of a language model can be streamed.
-        shuffle_buffer: Not used here, as it is for streaming.
 
     Raises:
         UsageError: As of `DataOptions`; or a filter's bound is out of range, source and target are the same, or
-            `text_field` or `stream` is given.
+            `text_field` is given.
     """
 
     source: str | None = None
@@ -142,7 +150,6 @@ class PairOptions(DataOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _refuse_stream(self, "pairs of texts")
         if self.text_field is not None:
             raise UsageError(
                 "--text-field is for one column of text: name the two of a pair with --source and --target."
@@ -157,8 +164,3 @@ class PairOptions(DataOptions):
             )
         if not (self.max_ratio == 0 or self.max_ratio > 1):
             raise UsageError(f"--max-ratio is {self.max_ratio}: give a number above 1, such as 4, or 0 for no limit.")
-
-
-def _refuse_stream(options: DataOptions, content: str) -> None:
-    if options.stream:
-        raise UsageError(f"--stream is for the text of a language model; {content} are read whole: leave it out.")

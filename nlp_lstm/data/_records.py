@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from nlp_lstm.data._columns import asked_column, listed
 from nlp_lstm.data._delimited import Cells, Row, literal_cells, named_rows, quoted_cells, tab_cells
 from nlp_lstm.data._plain import read_lines, unreadable
-from nlp_lstm.errors import DataError, printable
+from nlp_lstm.errors import DataError, first_line
 
 _PARQUET_ROWS = 256
 
@@ -90,10 +90,6 @@ def _table_format(cells: Callable[[Path], Iterator[Cells]]) -> RecordFormat:
     return RecordFormat("line", columns, rows, cells)
 
 
-def _first_line(error: Exception) -> str:
-    return printable(str(error).strip().partition("\n")[0], 200)
-
-
 @contextmanager
 def _parquet(path: Path) -> Iterator[Any]:
     from pyarrow.parquet import ParquetFile  # type: ignore[import-untyped]
@@ -106,7 +102,7 @@ def _parquet(path: Path) -> Iterator[Any]:
     except (FileNotFoundError, PermissionError) as error:
         raise unreadable(path, error) from None
     except Exception as error:  # a damaged file makes the library raise whatever its reader happens to meet
-        reason = _first_line(error)
+        reason = first_line(error)
         raise DataError(f"{path} is not a parquet file, or is damaged ({reason}): fetch or write it again.") from None
 
 
@@ -133,7 +129,7 @@ def _parquet_rows(path: Path, fields: Mapping[str, str]) -> Iterator[Row]:
                     number += 1
                     yield number, values
         except Exception as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             raise DataError(f"{path} is damaged after row {number:,} ({reason}): fetch or write it again.") from None
 
 

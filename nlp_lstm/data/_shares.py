@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from nlp_lstm.data._cuts import cut_sizes, is_cut
-from nlp_lstm.data._options import DataOptions
+from nlp_lstm.data._options import SplitOptions
 from nlp_lstm.data._source import SPLITS
 from nlp_lstm.errors import DataError
 
@@ -20,7 +20,7 @@ Places = dict[str, list[int]]
 
 def hold_out(
     found: dict[str, list[Item]],
-    options: DataOptions,
+    options: SplitOptions,
     unit: str,
     deal: Callable[[list[Item], Sizes], Places],
 ) -> tuple[dict[str, list[Item]], str]:

@@ -30,9 +30,12 @@ class SummaryScores(TranslationScores):
     missing: str
 
     def to_json(self) -> dict[str, object]:
-        """Return one flat object for strict JSON; `missing` is in it where ROUGE's library is not installed."""
+        """Return one object for strict JSON: flat scores, and the table `by_frequency` where words were counted.
+
+        `missing` is in it where ROUGE's library is not installed.
+        """
         found = scores_to_json("summarization", self.n, (*self.scores, *self.lead), self.signature)
-        return {**found, "missing": self.missing} if self.missing else found
+        return {**found, **self._frequency_table(), **({"missing": self.missing} if self.missing else {})}
 
     def text(self) -> str:
         """Return the lines for a terminal: a score each, what they are to be compared with, and the signatures."""

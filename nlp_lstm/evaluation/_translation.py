@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy
 from numpy.typing import NDArray
@@ -64,8 +64,11 @@ class TranslationScores:
     signature: str
 
     def to_json(self) -> dict[str, object]:
-        """Return one flat object for strict JSON."""
-        return scores_to_json("translation", self.n, self.scores, self.signature)
+        """Return one object for strict JSON: flat scores, and the table `by_frequency` where words were counted."""
+        return {**scores_to_json("translation", self.n, self.scores, self.signature), **self._frequency_table()}
+
+    def _frequency_table(self) -> dict[str, object]:
+        return {"by_frequency": [asdict(bucket) for bucket in self.by_frequency]} if self.by_frequency else {}
 
     def text(self) -> str:
         """Return the lines for a terminal: a score each, and the signatures as sacrebleu writes them."""

@@ -15,9 +15,10 @@ def sentence_lengths(ids: Tensor, length: int, ends: Tensor) -> Tensor:
     """Cut one document, ids (time,) of which `length` count, into sentences; returns their lengths (sentences,).
 
     A sentence ends with a token of `ends`, with the document, or after `LONGEST_SENTENCE` tokens. Further ending tokens
-    belong to the sentence before ("...").
+    belong to the sentence before ("..."), and those at the beginning to the first one.
     """
-    stop = torch.isin(ids[:length], ends)
+    ending = torch.isin(ids[:length], ends)
+    stop = ending & (ending.logical_not().cumsum(0) > 0)
     stop[:-1] &= ~stop[1:].clone()
     stop[-1] = True
     borders = torch.cat([stop.new_zeros(1, dtype=torch.int64), stop.nonzero().squeeze(1) + 1])

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nlp_lstm.tasks._task import Task
     from nlp_lstm.tasks._translated import Translated
     from nlp_lstm.tasks._translation import Translation
+    from nlp_lstm.tasks._translation_limits import LengthLimits
     from nlp_lstm.tasks._translation_pairs import TokenizedPairs
     from nlp_lstm.tasks._translation_search import Search
     from nlp_lstm.tasks._translation_text import control_characters
@@ -35,6 +36,7 @@ __all__ = [
     "Conversation",
     "Explanation",
     "LanguageModeling",
+    "LengthLimits",
     "Reading",
     "Search",
     "Summarization",
@@ -75,6 +77,7 @@ __getattr__ = lazy_names(
         "Explanation": "_explanation",
         "LONGEST_IN_TRAINING": "_classification_texts",
         "LanguageModeling": "_language_modeling",
+        "LengthLimits": "_translation_limits",
         "METHODS": "_explanation",
         "Reading": "_classification_reading",
         "Search": "_translation_search",

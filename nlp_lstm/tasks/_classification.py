@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from nlp_lstm import __version__
-from nlp_lstm.data import DataOptions, LabelledOptions, LabelledSplit, load_labelled
+from nlp_lstm.data import LabelledOptions, LabelledSplit, load_labelled
 from nlp_lstm.errors import UsageError
 from nlp_lstm.evaluation import ClassificationScores, classification_scores, fit_temperature
 from nlp_lstm.models import (
@@ -191,18 +191,18 @@ class Classification(Task[Classifier]):
         self.temperature = 1.0 if right.all() else fit_temperature(logits, targets)
         return self.temperature
 
-    def evaluate(self, data: DataOptions | None = None, split: str = "test") -> ClassificationScores:
+    def evaluate(self, data: LabelledOptions | None = None, split: str = "test") -> ClassificationScores:
         """Score a split of `data`, or of the data that the run was trained on.
 
         Raises DataError where the split is missing or has a label that the model does not know.
         """
-        return self.score(load_labelled(self._labelled(data)).split(split))
+        return self.score(load_labelled(data or self.own_data(LabelledOptions)).split(split))
 
     def outputs(
-        self, data: DataOptions | None = None, split: str = "test"
+        self, data: LabelledOptions | None = None, split: str = "test"
     ) -> tuple[list[str], Table, list[tuple[str, ...]]]:
         """Return the texts of a split, their probabilities (texts, labels), and their true labels."""
-        found = load_labelled(self._labelled(data)).split(split)
+        found = load_labelled(data or self.own_data(LabelledOptions)).split(split)
         return found.texts, self.probabilities(found.texts), found.labels
 
     def score(self, split: LabelledSplit) -> ClassificationScores:
@@ -221,8 +221,3 @@ class Classification(Task[Classifier]):
                 "version": __version__,
             },
         )
-
-    def _labelled(self, data: DataOptions | None) -> LabelledOptions:
-        if data is None:
-            return self.own_data(LabelledOptions)
-        return data if isinstance(data, LabelledOptions) else LabelledOptions(**asdict(data))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nlp_lstm.data import LabelledSplit, TextSource
-from nlp_lstm.errors import RunFolderError, UsageError, flag_value
+from nlp_lstm.errors import RunFolderError, UsageError
 from nlp_lstm.models import LanguageModelOptions
 from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_labels import label_names
@@ -18,11 +17,10 @@ from nlp_lstm.tasks._folder import read_config, read_tokenizer
 from nlp_lstm.tasks._language_model_text import Preparation
 from nlp_lstm.tasks._language_modeling import LanguageModeling
 from nlp_lstm.tasks._load import load
+from nlp_lstm.tasks._pretrained_settings import ClassifierConfig, LanguageModelConfig, refuse_overruled
 from nlp_lstm.tasks._settings import build_options, describing
 from nlp_lstm.tasks._weights import MOST_LAYERS
 from nlp_lstm.tokenization import Tokenizer
-
-_OF_A_NEW_TOKENIZER = ("min_frequency", "byte_fallback", "pretokenized")
 
 
 def load_language_model(folder: str | Path) -> LanguageModeling:
@@ -40,11 +38,11 @@ def load_language_model(folder: str | Path) -> LanguageModeling:
 
 
 def new_language_model(
-    config: Any,
+    config: LanguageModelConfig,
     description: dict[str, Any],
     text: TextSource,
     train_tokenizer: Callable[[Iterable[str]], Tokenizer],
-    smoke: Mapping[str, Any],
+    smoke: Mapping[str, object],
 ) -> LanguageModeling:
     """Make the language model that a recipe's Config asks for, with a tokenizer of its own or of a pretrained run.
 
@@ -70,16 +68,16 @@ def new_language_model(
         pretrained=pretrained,
     )
     if pretrained is not None:
-        _refuse_overruled(task, config, pretrained, smoke)
+        refuse_overruled(config, smoke, task, pretrained)
     return task
 
 
 def new_classification(
-    config: Any,
+    config: ClassifierConfig,
     description: dict[str, Any],
     train: LabelledSplit,
     train_tokenizer: Callable[[Iterable[str]], Tokenizer],
-    smoke: Mapping[str, Any],
+    smoke: Mapping[str, object],
 ) -> Classification:
     """Make the classifier that a recipe's Config asks for, with a tokenizer of its own or from language models.
 
@@ -107,31 +105,8 @@ def new_classification(
         backward_language_model=backward,
     )
     if pretrained is not None:
-        _refuse_overruled(task, config, pretrained, smoke)
+        refuse_overruled(config, smoke, task, pretrained)
     return task
-
-
-def _refuse_overruled(
-    task: LanguageModeling | Classification, config: Any, pretrained: LanguageModeling, smoke: Mapping[str, Any]
-) -> None:
-    given, usual = ({**asdict(one), **asdict(one.model)} for one in (config, type(config)()))
-    reads, tokens = task if isinstance(task, LanguageModeling) else task.reading, task.tokenizer.vocab_size
-    has = {**asdict(task.model.options), "tokenizer": task.tokenizer.name}
-    has |= {name: getattr(reads, name) for name in ("lowercase", "html_line_breaks")}
-    if (given.get("vocab_size") or tokens) < tokens:
-        has["vocab_size"] = tokens
-    trained = pretrained.config.get("config")
-    said = {name: f"it has {flag_value(value)}" for name, value in has.items()}
-    for name in _OF_A_NEW_TOKENIZER:
-        has[name] = trained.get(name) if isinstance(trained, dict) else None
-        said[name] = "its tokenizer is trained"
-    wrong = [
-        f"--{name.replace('_', '-')} {flag_value(given[name])} ({said[name]})"
-        for name, value in has.items()
-        if name in given and given[name] not in (value, usual[name], smoke.get(name, value))
-    ]
-    if wrong:
-        raise UsageError(f"With --pretrained these settings are those of its run: leave out {', '.join(wrong)}.")
 
 
 def resume_task(folder: str | Path, config: dict[str, Any]) -> Any:

@@ -12,7 +12,8 @@ from nlp_lstm.errors import UsageError
 from nlp_lstm.evaluation import SummaryScores, summary_scores
 from nlp_lstm.models import EncoderDecoder
 from nlp_lstm.tasks._translated import Translated
-from nlp_lstm.tasks._translation import SHORTEST_LIMIT, Translation
+from nlp_lstm.tasks._translation import Translation
+from nlp_lstm.tasks._translation_limits import LengthLimits
 from nlp_lstm.tasks._translation_search import Search
 from nlp_lstm.tokenization import Tokenizer
 
@@ -42,14 +43,10 @@ class Summarization(Translation):
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
         config: dict[str, Any] | None = None,
-        longest_source: int = SHORTEST_LIMIT,
+        limits: LengthLimits | None = None,
         source_words: int = 400,
-        target_ratio: float | None = None,
-        longest_target: int | None = None,
     ) -> None:
-        super().__init__(
-            model, source_tokenizer, target_tokenizer, config, longest_source, target_ratio, longest_target
-        )
+        super().__init__(model, source_tokenizer, target_tokenizer, config, limits)
         _check(source_words)
         self.source_words = source_words
 

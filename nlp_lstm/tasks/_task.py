@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
 
-from nlp_lstm.data import DataOptions
+from nlp_lstm.data import DataOptions, LabelledOptions, PairOptions
 from nlp_lstm.errors import DataError
 from nlp_lstm.models import has_fast_bf16
 from nlp_lstm.tasks._weights import Model, write_weights
 
-Options = TypeVar("Options", bound=DataOptions)
+Options = TypeVar("Options", DataOptions, LabelledOptions, PairOptions)
 
 
 class Task(Generic[Model]):
@@ -50,10 +51,14 @@ class Task(Generic[Model]):
         return "bf16" if self.config.get("precision") == "bf16" and has_fast_bf16(self.device) else "fp32"
 
     def own_data(self, kind: type[Options]) -> Options:
-        """Return the options of the data that the run was trained on; raises DataError where it does not say."""
+        """Return the options of the data that the run was trained on; raises DataError where it does not say.
+
+        What another version of the package wrote beside the options of this `kind` is left out.
+        """
+        names = {field.name for field in fields(kind)}
         try:
-            return kind(**self.config["data"])
-        except (KeyError, TypeError):
+            return kind(**{name: value for name, value in self.config["data"].items() if name in names})
+        except (KeyError, TypeError, AttributeError):
             raise DataError("The run does not say what data it was trained on. Name some with --data.") from None
 
     def describe(self, folder: str | Path) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from nlp_lstm.data import PairData, PairOptions, PairSplit, load_pairs
-from nlp_lstm.decoding import GRANTED_LENGTH, LARGEST_COUNT, LARGEST_RATIO, BeamOptions, Hypothesis
+from nlp_lstm.decoding import GRANTED_LENGTH, LARGEST_COUNT, BeamOptions, Hypothesis
 from nlp_lstm.errors import UsageError
 from nlp_lstm.evaluation import TranslationScores, translation_scores
 from nlp_lstm.models import EncoderDecoder
 from nlp_lstm.tasks._folder import FORMAT_VERSION, write_description, write_json
 from nlp_lstm.tasks._task import Task
 from nlp_lstm.tasks._translated import Translated, joined
+from nlp_lstm.tasks._translation_limits import LengthLimits
 from nlp_lstm.tasks._translation_search import Part, Search, Translator
 from nlp_lstm.tasks._translation_text import (
     attended,
@@ -31,20 +32,12 @@ from nlp_lstm.tasks._translation_text import (
 from nlp_lstm.tasks._translation_tokenizers import save_tokenizers
 from nlp_lstm.tokenization import Tokenizer
 
-SHORTEST_LIMIT = 100
-LONGEST = 1_000_000
-"""Tokens of the longest source and target that a run can name."""
-_LEAST_RATIO = 1.0
-"""Also a model that has seen short targets alone may write as many tokens as it reads."""
-
 
 class Translation(Task[EncoderDecoder]):
     """A translator: an encoder-decoder with the tokenizers of source and target.
 
-    `config` is what config.json of its run folder holds. A text of more than `longest_source` source tokens is
-    translated in parts; by default the limit is 100. A translation has at most `target_ratio` tokens for each token of
-    its source and at most `longest_target`, either plus 10, unless the options of a search say otherwise; None leaves
-    it to them. `learn_lengths` takes the limits from the pairs of training.
+    `config` is what config.json of its run folder holds. `limits` are the lengths of texts; those of translations hold
+    unless the options of a search say otherwise. `learn_lengths` takes them from the pairs of training.
     """
 
     kind = "translation"
@@ -61,9 +54,7 @@ class Translation(Task[EncoderDecoder]):
         source_tokenizer: Tokenizer,
         target_tokenizer: Tokenizer,
         config: dict[str, Any] | None = None,
-        longest_source: int = SHORTEST_LIMIT,
-        target_ratio: float | None = None,
-        longest_target: int | None = None,
+        limits: LengthLimits | None = None,
     ) -> None:
         sizes = (source_tokenizer.vocab_size, target_tokenizer.vocab_size)
         if (model.source_vocab_size, model.target_vocab_size) != sizes:
@@ -73,18 +64,12 @@ class Translation(Task[EncoderDecoder]):
             )
         self.model, self.config = model, dict(config or {})
         self.source_tokenizer, self.target_tokenizer = source_tokenizer, target_tokenizer
-        self.longest_source, self.target_ratio = max(SHORTEST_LIMIT, longest_source), target_ratio
-        self.longest_target = longest_target
+        self.limits = limits or LengthLimits()
         self.others: tuple[Translation, ...] = ()
 
     def learn_lengths(self, lengths: Iterable[tuple[int, int]]) -> None:
         """Raise the limits to what training pairs need, given as `TokenizedPairs.lengths`: no pair exceeds them."""
-        ratio, longest = max(_LEAST_RATIO, self.target_ratio or 0.0), self.longest_target or 1
-        for source, target in lengths:
-            self.longest_source = min(max(self.longest_source, source), LONGEST)
-            written = target - 2  # a target counts its beginning and its end, which no limit does
-            ratio, longest = max(ratio, (written - GRANTED_LENGTH) / source), max(longest, written)
-        self.target_ratio, self.longest_target = min(ratio, LARGEST_RATIO), min(longest, LONGEST)
+        self.limits = self.limits.raised(lengths)
 
     def describe(self, folder: str | Path) -> None:
         """Write config.json and the tokenizers' files into `folder`: all of a run but its weights.
@@ -103,8 +88,7 @@ class Translation(Task[EncoderDecoder]):
     def _settings(self) -> dict[str, Any]:
         """What config.json says of the model beside its options."""
         sizes = {"source_vocab_size": self.model.source_vocab_size, "target_vocab_size": self.model.target_vocab_size}
-        limits = ("longest_source", "target_ratio", "longest_target")
-        return {**sizes, **{name: getattr(self, name) for name in limits}}
+        return {**sizes, **asdict(self.limits)}
 
     def ensemble(self, *others: Translation) -> Self:
         """Return a translator that averages the probabilities of this model and others with the same tokenizers.
@@ -157,16 +141,17 @@ class Translation(Task[EncoderDecoder]):
         if options.max_length is not None or options.max_length_ratio is not None:
             return search
         # One odd pair may have a ratio that lets a long source run for ever, but its target was short then.
-        longest = None if self.longest_target is None else min(self.longest_target + GRANTED_LENGTH, LARGEST_COUNT)
+        longest = self.limits.longest_target
+        longest = None if longest is None else min(longest + GRANTED_LENGTH, LARGEST_COUNT)
         limit = None if longest is None else max(longest, options.min_length)
-        return replace(search, options=replace(options, max_length_ratio=self.target_ratio, max_length=limit))
+        return replace(search, options=replace(options, max_length_ratio=self.limits.target_ratio, max_length=limit))
 
     def _read(self, texts: Sequence[str]) -> list[Part]:
         """Encode texts, too long ones in parts; a blank text has none."""
         cleaned = [clean(text).strip() for text in texts]
         parts: list[Part] = []
         for place, (text, ids) in enumerate(zip(cleaned, self.source_tokenizer.encode_batch(cleaned), strict=True)):
-            if len(ids) < self.longest_source or len(text) < 2:
+            if len(ids) < self.limits.longest_source or len(text) < 2:
                 parts += [Part(text, ids, place)] if text else []
             else:
                 cut = cut_to_fit(text, self._fits)
@@ -177,7 +162,8 @@ class Translation(Task[EncoderDecoder]):
 
     def _fits(self, text: str) -> bool:
         # A token holds one character at least, but a character may need four bytes, each a token.
-        return 4 * len(text) < self.longest_source or len(self.source_tokenizer.encode(text)) < self.longest_source
+        longest = self.limits.longest_source
+        return 4 * len(text) < longest or len(self.source_tokenizer.encode(text)) < longest
 
     def _translated(self, part: Part, hypotheses: list[Hypothesis]) -> list[Translated]:
         view = partial(attended, self.source_tokenizer, self.target_tokenizer, part.text)

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from nlp_lstm.errors import RunFolderError, shown
+from nlp_lstm.errors import RunFolderError, first_line, shown
 from nlp_lstm.tasks._folder import checked_file, written_whole
 
 MOST_LAYERS = 1000
@@ -122,7 +122,7 @@ def _opened(path: Path) -> Iterator[Any]:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, ValueError, RuntimeError, MemoryError) as error:
-        raise _damaged(path, shown(str(error).partition("\n")[0])) from None
+        raise _damaged(path, first_line(error, 120)) from None
 
 
 def _damaged(path: Path, reason: str) -> RunFolderError:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nlp_lstm.errors import TrainingError, printable
+from nlp_lstm.errors import TrainingError, first_line
 from nlp_lstm.tasks import written_whole
 from nlp_lstm.training._restored import MisfitError
 from nlp_lstm.training._run import say
@@ -92,7 +92,7 @@ def _checkpoints(folder: Path) -> list[tuple[int, Path]]:
 
 
 def _skip(path: Path, fails_to: str, error: Exception) -> str:
-    reason = printable(str(error).partition("\n")[0], 200) or type(error).__name__
+    reason = first_line(error)
     fault = f"{path} does not {fails_to} ({reason})"
     say(f"{fault}; trying the one before it.")
     return fault

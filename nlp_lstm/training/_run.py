@@ -15,7 +15,8 @@ from typing import Any, Protocol
 import torch
 
 from nlp_lstm import __version__
-from nlp_lstm.data import lasting_name
+from nlp_lstm.data import lasting_name, unlock
+from nlp_lstm.errors import RunFolderError
 from nlp_lstm.models import choose_device, choose_precision
 from nlp_lstm.tasks import write_text
 from nlp_lstm.training._command import code_state, command_of, resume_command
@@ -27,10 +28,10 @@ from nlp_lstm.training._run_folder import (
     earlier_config,
     folder_to_resume,
     free_folder,
-    lock_folder,
+    lock_run,
     make_folder,
     metrics_lines,
-    unlock,
+    require_free,
 )
 from nlp_lstm.training._tensorboard import TensorBoard, require_tensorboard
 
@@ -133,7 +134,13 @@ class Run:
         if not self.resumed:
             self.folder = free_folder(self.recipe, self.options.run)  # another run may have taken it since
         make_folder(self.folder)
-        self._lock = lock_folder(self.folder)
+        self._lock = lock_run(self.folder)
+        if not self.resumed:
+            try:
+                require_free(self.folder)  # before it was locked, another run may have come and gone
+            except RunFolderError:
+                self.close()
+                raise
         drop_unfinished(self.folder)
 
     def close(self) -> None:

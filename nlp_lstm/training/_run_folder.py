@@ -30,10 +30,7 @@ def free_folder(recipe: str, named: str | None) -> Path:
     else:
         folder = Path(named)
     try:
-        if (folder / "config.json").exists():
-            raise RunFolderError(
-                f"{folder} holds a run already. Go on with it (--resume), or choose another folder with --run."
-            )
+        require_free(folder)
         above = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     except OSError as error:
         raise _cannot_write(folder, error.strerror) from None
@@ -42,6 +39,14 @@ def free_folder(recipe: str, named: str | None) -> Path:
     if not os.access(above, os.W_OK | os.X_OK):
         raise _cannot_write(folder, f"{above} is read-only")
     return folder
+
+
+def require_free(folder: Path) -> None:
+    """Raise RunFolderError where the folder holds a run."""
+    if (folder / "config.json").exists():
+        raise RunFolderError(
+            f"{folder} holds a run already. Go on with it (--resume), or choose another folder with --run."
+        )
 
 
 def make_folder(folder: Path) -> None:
@@ -56,33 +61,19 @@ def make_folder(folder: Path) -> None:
         raise RunFolderError(f"{checkpoints} is a link that leads out of the run folder. Name another with --run.")
 
 
-def lock_folder(folder: Path) -> int | None:
+def lock_run(folder: Path) -> int | None:
     """Keep other trainings out of the folder until this process ends, however it ends; returns the lock's descriptor.
 
     Raises RunFolderError where another training holds it. None where the system has no locks on folders.
     """
+    from nlp_lstm.data import lock_folder  # here, since `--help` needs this module and must not wait for torch
+
     try:
-        import fcntl
-    except ImportError:  # Windows
-        return None
-    descriptor = os.open(folder / "checkpoints", os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock_folder(folder / "checkpoints")
     except BlockingIOError:
-        os.close(descriptor)
         raise RunFolderError(
             f"Another training is writing to {folder}. Wait for it, stop it, or choose another folder with --run."
         ) from None
-    except OSError:  # a file system without locks, such as some network ones
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def unlock(descriptor: int | None) -> None:
-    """Let other trainings into the folder again."""
-    if descriptor is not None:
-        os.close(descriptor)
 
 
 def drop_unfinished(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,23 @@ def test_a_run_is_scored_by_the_words_of_a_file(
     assert "Words of the references by how often the training text has them:" in capsys.readouterr().out
     assert main(["evaluate", "run"]) == 0
     assert task.given == {}, "a run knows its own training text"
+
+
+def test_the_json_object_shows_the_words_that_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task = FakeRun("translation")
+    monkeypatch.setattr("nlp_lstm.tasks.load", lambda folder: task)
+    training = tmp_path / "train.en"
+    training.write_text("the boat\n", encoding="utf-8")
+    assert main(["evaluate", "run", "--training-text", str(training), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["by_frequency"] == [
+        {"low": 0, "high": 0, "words": 1, "recall": 1.0, "f1": 1.0},
+        {"low": 1, "high": 1, "words": 1, "recall": 1.0, "f1": 1.0},
+    ]
     assert main(["evaluate", "run", "--json"]) == 0
-    assert task.given == {"training_text": []}, "words are counted that the JSON object does not show"
+    assert task.given == {}, "a run knows its own training text, with --json as well"
+    assert "by_frequency" not in json.loads(capsys.readouterr().out)
 
 
 def test_a_run_of_another_kind_has_no_words_to_count(

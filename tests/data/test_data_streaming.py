@@ -25,8 +25,6 @@ from hypothesis import strategies as st
 from nlp_lstm.data import (
     BufferedStream,
     DataOptions,
-    LabelledOptions,
-    PairOptions,
     Place,
     StreamedSource,
     StreamedText,
@@ -589,12 +587,6 @@ def test_other_names_or_another_sample_are_other_data(
 def test_built_in_text_is_not_streamed():
     with pytest.raises(UsageError, match="pydoc is built in: leave out --stream"):
         load_text(DataOptions("pydoc", stream=True))
-
-
-@pytest.mark.parametrize(("kind", "content"), [(LabelledOptions, "labelled texts"), (PairOptions, "pairs of texts")])
-def test_labelled_texts_and_pairs_are_not_streamed(kind: type, content: str):
-    with pytest.raises(UsageError, match=f"--stream is for the text of a language model; {content} are read whole"):
-        kind("x", stream=True)
 
 
 def test_a_buffer_has_at_least_a_character():

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_lstm.data import DataOptions, TextSource, TokenizedText, load_text, tokenize
+from nlp_lstm.data import DataOptions, TextSource, TokenizedText, load_text, lock_folder, tokenize, unlock
 from nlp_lstm.data import _tokenized as tokenized_module
 from nlp_lstm.data._cache import default_folder
 from nlp_lstm.data._counts import _WIDE_SPACES, count_text
@@ -231,22 +231,79 @@ def test_the_cache_lies_beside_that_of_the_hub(own_cache: Path, monkeypatch: pyt
     assert default_folder() == Path("/home/reader/.cache/huggingface/nlp_lstm/tokens")
 
 
-def test_what_killed_processes_left_is_swept_after_a_day(tmp_path: Path, make_tokenizer):
-    day = 24 * 3600
+def leave(root: Path, name: str, age: float = 0.0, file_age: float | None = 0.0) -> Path:
+    """Make the folder of a process that tokenizes, as old as told."""
+    work = root / f".making-{name}"
+    work.mkdir()
     now = time.time()
-    ages = {"killed": (2 * day, 2 * day), "long": (2 * day, 60), "fresh": (60, 60), "empty": (2 * day, None)}
-    for name, (folder_age, file_age) in ages.items():
-        work = tmp_path / f".making-{name}"
-        work.mkdir()
-        if file_age is not None:
-            (work / "ids.bin").write_bytes(b"x")
-            os.utime(work / "ids.bin", (now - file_age, now - file_age))
-        os.utime(work, (now - folder_age, now - folder_age))
+    if file_age is not None:
+        (work / "ids.bin").write_bytes(b"x")
+        os.utime(work / "ids.bin", (now - file_age, now - file_age))
+    os.utime(work, (now - age, now - age))
+    return work
+
+
+def test_what_killed_processes_left_is_swept_at_the_next_tokenization(tmp_path: Path, make_tokenizer):
+    living = leave(tmp_path, "living", 10 * 24 * 3600, 10 * 24 * 3600)
+    leave(tmp_path, "killed")
+    leave(tmp_path, "empty", file_age=None)
     (tmp_path / ".making-file").write_text("no folder of ours")
-    os.utime(tmp_path / ".making-file", (now - 2 * day, now - 2 * day))
+    lock = lock_folder(living)
     tokenize(source_of(TEXT), make_tokenizer(), tmp_path)
-    assert entries(tmp_path)[:3] == [".making-file", ".making-fresh", ".making-long"]
-    assert len(entries(tmp_path)) == 4
+    assert entries(tmp_path)[:2] == [".making-file", ".making-living"]
+    assert len(entries(tmp_path)) == 3
+    unlock(lock)
+    tokenize(source_of(TEXT, TEXT), make_tokenizer(), tmp_path)
+    assert entries(tmp_path)[0] == ".making-file"
+    assert len(entries(tmp_path)) == 3, "two entries"
+
+
+def test_what_is_being_tokenized_is_not_swept(tmp_path: Path, make_tokenizer):
+    def pieces():
+        if len(entries(tmp_path)) == 1:  # the text is being encoded
+            assert entries(tmp_path)[0].startswith(".making-")
+            tokenize(source_of(TEXT, TEXT), make_tokenizer(), tmp_path)
+            assert [name[:8] for name in entries(tmp_path)].count(".making-") == 1
+        yield TEXT
+
+    tokenize(TextSource("a text", False, pieces), make_tokenizer(), tmp_path)
+    assert len(entries(tmp_path)) == 2
+
+
+def test_a_killed_process_gives_its_lock_back(tmp_path: Path, make_tokenizer):
+    code = (
+        "import sys, pathlib; from nlp_lstm.data import lock_folder\n"
+        "lock_folder(pathlib.Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    )
+    work = leave(tmp_path, "of-another")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(work)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        tokenize(source_of(TEXT), make_tokenizer(), tmp_path)
+        assert work.exists()
+        holder.kill()
+        holder.wait()
+    tokenize(source_of(TEXT, TEXT), make_tokenizer(), tmp_path)
+    assert not work.exists()
+
+
+def test_where_no_lock_tells_a_folder_is_swept_after_a_day(
+    tmp_path: Path, make_tokenizer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("nlp_lstm.data._cache.lock_folder", lambda folder, wait=False: None)
+    day = 24 * 3600
+    for name, ages in {
+        "killed": (2 * day, 2 * day),
+        "long": (2 * day, 60),
+        "fresh": (60, 60),
+        "empty": (2 * day, None),
+    }.items():
+        leave(tmp_path, name, *ages)
+    tokenize(source_of(TEXT), make_tokenizer(), tmp_path)
+    assert entries(tmp_path)[:2] == [".making-fresh", ".making-long"]
+    assert len(entries(tmp_path)) == 3
 
 
 def test_a_cache_that_cannot_be_made_names_hf_home(tmp_path: Path, make_tokenizer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import sys
+from dataclasses import asdict
 
 import numpy
 import pytest
@@ -106,7 +107,9 @@ def test_words_that_training_does_not_have_are_counted() -> None:
         ["a zub ran", "a dog sat 412"], ["a zub ran", "a zub sat 412"], training_text=["a dog ran sat"]
     )
     assert "\nwords that no training summary has: 3, of which 0.667 are in their summary\n" in found.text()
+    assert found.to_json()["by_frequency"] == [asdict(bucket) for bucket in found.by_frequency] != []
     assert "no training summary" not in summary_scores(["a dog"], ["a dog"], training_text=["a dog"]).text()
+    assert "by_frequency" not in summary_scores(["a dog"], ["a dog"]).to_json()
 
 
 def test_the_text_and_the_json() -> None:

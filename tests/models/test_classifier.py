@@ -136,6 +136,9 @@ def test_sentences_end_where_they_end_and_are_not_too_long() -> None:
     assert sentence_lengths(torch.tensor([7, 7, 4, 8, 8, 8, 5, 9]), 8, ends).tolist() == [3, 4, 1]
     assert sentence_lengths(torch.tensor([7, 4, 4, 5, 8, 0, 0]), 5, ends).tolist() == [4, 1]  # "..." is one end
     assert sentence_lengths(torch.tensor([4]), 1, ends).tolist() == [1]
+    assert sentence_lengths(torch.tensor([5, 7, 4, 8, 5]), 5, ends).tolist() == [3, 2]  # between the ends of two texts
+    assert sentence_lengths(torch.tensor([4, 4, 7, 7]), 4, ends).tolist() == [4]
+    assert sentence_lengths(torch.tensor([5, 5]), 2, ends).tolist() == [2]
     long = torch.full((2 * LONGEST_SENTENCE + 3,), 7)
     assert sentence_lengths(long, len(long), ends).tolist() == [LONGEST_SENTENCE, LONGEST_SENTENCE, 3]
 

@@ -107,6 +107,14 @@ def test_every_setting_is_described_and_frozen(name: str) -> None:
         recipe.Config().training = None
 
 
+def test_streaming_is_offered_where_it_works(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = {name: {setting.name for setting in settings_of(load(name).Config, name)} for name in RECIPES}
+    offered = {name for name, names in settings.items() if {"stream", "shuffle_buffer"} & names}
+    assert offered == {"char_lm", "word_lm"}
+    assert main(["train", "sentiment", "--stream", "true"]) == 2
+    assert "There is no option --stream." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_run_folder_is_whole(finished: Callable[[str], Finished], name: str) -> None:
     run = finished(name)

@@ -14,7 +14,7 @@ from nlp_lstm.decoding import BeamOptions
 from nlp_lstm.errors import RunFolderError, UsageError
 from nlp_lstm.evaluation import summary_scores
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
-from nlp_lstm.tasks import Summarization, Translation, load, shorten_sources, train_tokenizers
+from nlp_lstm.tasks import LengthLimits, Summarization, Translation, load, shorten_sources, train_tokenizers
 
 TEXTS = ["one two three four five six", "two three. four five", "six five four three two one seven"]
 PAIRS = PairSplit("train", TEXTS, ["two six", "three", "one seven"])
@@ -33,12 +33,12 @@ def build(source_words: int = 400, config: dict[str, Any] | None = None) -> Summ
 
 def test_the_run_folder_gives_it_back(tmp_path: Path) -> None:
     task = build(source_words=3)
-    task.target_ratio, task.longest_target = 1.5, 9
+    task.limits = LengthLimits(target_ratio=1.5, longest_target=9)
     task.save(tmp_path)
     again = load(tmp_path, device="cpu")
     assert type(again) is Summarization
     assert (again.kind, again.command, again.pipeline_tag) == ("translation", "translate", "summarization")
-    assert (again.source_words, again.target_ratio, again.longest_target) == (3, 1.5, 9)
+    assert (again.source_words, again.limits.target_ratio, again.limits.longest_target) == (3, 1.5, 9)
     assert again.translate(TEXTS, GREEDY) == task.translate(TEXTS, GREEDY)
     plain = Translation(task.model, task.source_tokenizer, task.target_tokenizer)
     plain.save(tmp_path / "plain")

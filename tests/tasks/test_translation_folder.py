@@ -12,7 +12,7 @@ import torch
 from nlp_lstm.data import PairSplit
 from nlp_lstm.errors import RunFolderError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
-from nlp_lstm.tasks import Translation, load, read_tokenizers, train_tokenizers
+from nlp_lstm.tasks import LengthLimits, Translation, load, read_tokenizers, train_tokenizers
 
 PAIRS = PairSplit("train", ["one two three", "two"], ["uno due three", "due"])
 
@@ -21,8 +21,8 @@ def saved(folder: Path, shared: bool = True, **options: Any) -> Translation:
     source, target = train_tokenizers("word", PAIRS, shared=shared)
     sizes = {"embedding_size": 4, "encoder_size": 3, "decoder_size": 6, "shared": shared}
     model = EncoderDecoder(source.vocab_size, target.vocab_size, EncoderDecoderOptions(**{**sizes, **options}))
-    limits = {"longest_source": 321, "target_ratio": 1.75, "longest_target": 77}
-    task = Translation(model.eval(), source, target, {"recipe": "translation"}, **limits)
+    limits = LengthLimits(longest_source=321, target_ratio=1.75, longest_target=77)
+    task = Translation(model.eval(), source, target, {"recipe": "translation"}, limits)
     task.save(folder)
     return task
 
@@ -50,7 +50,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, options: dict[str, Any
     again = load(tmp_path, device="cpu")
     assert isinstance(again, Translation)
     assert again.model.options == task.model.options
-    assert (again.longest_source, again.target_ratio, again.longest_target) == (321, 1.75, 77)
+    assert (again.limits.longest_source, again.limits.target_ratio, again.limits.longest_target) == (321, 1.75, 77)
     assert again.config["recipe"] == "translation"
     assert again.parameter_count == task.parameter_count
     for (name, one), (other_name, other) in zip(
@@ -74,7 +74,7 @@ def test_a_run_of_older_days_has_no_lengths_of_targets(tmp_path: Path) -> None:
     path.write_text(json.dumps(config), encoding="utf-8")
     task = load(tmp_path, device="cpu")
     assert isinstance(task, Translation)
-    assert (task.target_ratio, task.longest_target) == (None, None)
+    assert (task.limits.target_ratio, task.limits.longest_target) == (None, None)
     assert len(task.translate(["one two"])) == 1
 
 
@@ -93,6 +93,7 @@ def test_two_tokenizers_keep_their_sides(tmp_path: Path) -> None:
         ({"encoder_layers": 10**9}, "encoder_layers is 1000000000, and must be a whole number"),
         ({"decoder_layers": True}, "decoder_layers is True"),
         ({"longest_source": "far"}, "longest_source is 'far'"),
+        ({"longest_source": 99}, "longest_source is 99, and must be a whole number from 100 to 1,000,000"),
         ({"longest_target": 0}, "longest_target is 0, and must be a whole number from 1 to 1,000,000"),
         ({"longest_target": 10**7}, "longest_target is 10000000"),
         ({"target_ratio": True}, "target_ratio is True, and must be above 0 and at most 1,000"),

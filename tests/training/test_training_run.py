@@ -18,6 +18,7 @@ from nlp_lstm.data import DataOptions
 from nlp_lstm.errors import RunFolderError, UsageError
 from nlp_lstm.models import choose_precision
 from nlp_lstm.training import Run, fit, start_run
+from nlp_lstm.training._run_folder import lock_run
 
 NewRun = Callable[..., Run]
 
@@ -76,6 +77,28 @@ def test_a_folder_that_holds_a_run_is_refused(new_run: NewRun, finished: Any, tm
     with pytest.raises(RunFolderError, match="holds a run already"):
         finished(waiting)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+
+
+def test_a_run_that_came_and_went_while_the_folder_was_being_taken_is_kept(
+    new_run: NewRun, finished: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = new_run(), new_run()
+    weights = b""
+
+    def lock(folder: Path) -> int | None:
+        nonlocal weights
+        monkeypatch.undo()
+        finished(first)
+        weights = (folder / "model.safetensors").read_bytes()
+        return lock_run(folder)
+
+    monkeypatch.setattr("nlp_lstm.training._run.lock_run", lock)
+    with pytest.raises(RunFolderError, match=r"run holds a run already\..*--resume.*--run"):
+        second.create()
+    assert weights == (second.folder / "model.safetensors").read_bytes() != b""
+    descriptor = lock_run(second.folder)  # no other training holds it
+    assert descriptor is not None
+    os.close(descriptor)
 
 
 def test_an_empty_folder_and_a_new_one_below_others_are_taken(new_run: NewRun, finished: Any, tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ def test_a_folder_that_another_process_trains_in_is_refused_and_free_when_it_has
 ) -> None:
     (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     code = (
-        "import sys, pathlib; from nlp_lstm.training._run_folder import lock_folder\n"
-        "lock_folder(pathlib.Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+        "import sys, pathlib; from nlp_lstm.training._run_folder import lock_run\n"
+        "lock_run(pathlib.Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "run")], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -149,8 +149,8 @@ def test_the_task_learns_how_long_sources_are(new_run: NewRun) -> None:
     )
     task = Translation(model, source, target)
     TranslationObjective(task, data, new_run())
-    assert task.longest_source == 201
-    assert task.target_ratio == 2.5  # fifteen tokens, ten of them granted anyway, for one and the end
+    assert task.limits.longest_source == 201
+    assert task.limits.target_ratio == 2.5  # fifteen tokens, ten of them granted anyway, for one and the end
 
 
 def test_it_is_known_by_its_data(new_run: NewRun) -> None:
