@@ -224,3 +224,68 @@ def test_an_input_is_read_again(
         assert "AttributeError: what nobody expected" in rest
     else:
         assert rest == ["a.txt is damaged"]
+
+
+def test_what_takes_more_than_its_limits_fails(
+    fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    worker = sys.modules["_fuzz_worker"]
+    # For want of an alarm it would wait for ever.
+    endless = FUZZED.Reader("text endless", {}, lambda _: signal.pause())
+    assert fuzz.try_input(endless, 0, tmp_path, fuzz.Limits(0.01, 10**9)).kind == "hang"
+    monkeypatch.setattr(worker, "reset_peak", lambda: 1000)
+    for peak, kind in ((900, "accepted"), (1050, "accepted"), (1051, "memory")):
+        monkeypatch.setattr(worker, "peak", lambda peak=peak: peak)
+        outcome = fuzz.try_input(FUZZED.Reader("text", {}, str), 7, tmp_path, fuzz.Limits(100, 50))
+        assert (outcome.kind, outcome.memory) == (kind, max(0, peak - 1000))
+    refused = fuzz.try_input(STAND_INS[0], 0, tmp_path, fuzz.Limits(100, 50))
+    assert refused.kind == "memory", "also what is refused in a sentence"
+    told = fuzz.try_input(STAND_INS[1], 0, tmp_path, fuzz.Limits(100, 50))
+    assert told.kind == "traceback", "but a traceback says more"
+
+
+class Process:
+    """A process that reads nothing any more: killed, and waited for."""
+
+    exitcode: int | None = None
+
+    def kill(self) -> None:
+        self.exitcode = -9
+
+    def join(self) -> None:
+        assert self.exitcode == -9
+
+
+class Silent:
+    """The pipe to it, at whose end nobody answers, or nobody is."""
+
+    def __init__(self, ended: bool) -> None:
+        self.ended, self.waited = ended, 0.0
+
+    def send(self, number: int) -> None:
+        assert number == 5
+
+    def poll(self, seconds: float) -> bool:
+        self.waited = seconds
+        return self.ended
+
+    def recv(self) -> None:
+        raise EOFError
+
+
+@pytest.mark.parametrize(("ended", "kind"), [(True, "crash"), (False, "hang")])
+def test_an_input_that_ends_the_process_is_told_and_another_process_starts(
+    ended: bool, kind: str, fuzz: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started: list[Silent] = []
+
+    def start(worker: Any) -> None:
+        worker.connection, worker.process, worker.names = Silent(ended), Process(), ["text a", "text b"]
+        started.append(worker.connection)
+
+    monkeypatch.setattr(fuzz.Worker, "_start", start)
+    outcome = fuzz.Worker(0, tmp_path, fuzz.Limits(2.0, 10**9)).ask(5)
+    assert (outcome.number, outcome.reader, outcome.kind, outcome.detail) == (5, "text b", kind, "exit -9")
+    assert kind in fuzz.FAILURES
+    assert len(started) == 2
+    assert started[0].waited > 2.0

@@ -32,10 +32,12 @@ class CacheSettings:
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range."""
-        if not 1 <= self.size <= _LARGEST or not 0 <= self.weight <= 1 or not self.sharpness >= 0:
+        if not 1 <= self.size <= _LARGEST:
+            raise UsageError(f"--cache-size is {self.size}: give a number from 1 to {_LARGEST:,}, or 0 for no cache.")
+        if not 0 <= self.weight <= 1 or not self.sharpness >= 0:
             raise UsageError(
-                f"A cache of size {self.size}, weight {self.weight} and sharpness {self.sharpness} is none: "
-                f"give a size from 1 to {_LARGEST:,}, a weight from 0 to 1 and a sharpness of at least 0."
+                f"A cache of weight {self.weight} and sharpness {self.sharpness} is none: give a weight from 0 to 1 "
+                "and a sharpness of at least 0."
             )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nlp_lstm.data import LabelledSplit, TextSource
 from nlp_lstm.errors import RunFolderError, UsageError
-from nlp_lstm.models import LanguageModelOptions
+from nlp_lstm.models import CacheSettings, LanguageModelOptions
 from nlp_lstm.tasks._classification import Classification
 from nlp_lstm.tasks._classification_labels import label_names
 from nlp_lstm.tasks._classification_load import resume_classification
@@ -46,13 +46,15 @@ def new_language_model(
 ) -> LanguageModeling:
     """Make the language model that a recipe's Config asks for, with a tokenizer of its own or of a pretrained run.
 
-    `config` has the fields model, lowercase, html_line_breaks, backward and pretrained; `description` is what
-    config.json is to hold. `train_tokenizer` gets the `text` as the model reads it. What is as in the recipe's own
+    `config` has the fields model, lowercase, html_line_breaks, backward, pretrained and cache_size; `description` is
+    what config.json is to hold. `train_tokenizer` gets the `text` as the model reads it. What is as in the recipe's own
     Config, or in its settings for --smoke, was not asked for.
 
     Raises as `load_language_model` does, and UsageError where something is asked for that the pretrained run has
-    decided otherwise.
+    decided otherwise, or a cache size is out of range.
     """
+    if config.cache_size:  # fitted when all is trained, which is too late to refuse it
+        CacheSettings(config.cache_size, weight=0.0, sharpness=1.0)
     pretrained = load_language_model(config.pretrained) if config.pretrained else None
     if pretrained is None:
         tokenizer = train_tokenizer(Preparation(config.lowercase, config.html_line_breaks).source(text))

@@ -43,6 +43,10 @@ class LanguageModelConfig(_Config, Protocol):
     def backward(self) -> bool:
         """Whether text is read from its end."""
 
+    @property
+    def cache_size(self) -> int:
+        """How many past tokens a continuous cache makes likelier again; 0 is none."""
+
 
 class ClassifierConfig(_Config, Protocol):
     """The fields of a recipe's Config that make a classifier."""

@@ -406,6 +406,28 @@ def test_a_conversation_draws_a_picture(talk: Callable[..., tuple[str, str]], tm
     assert "in the conversation, :picture FILE draws" in error
 
 
+def test_a_picture_that_cannot_be_written_is_told_in_the_conversation(
+    talk: Callable[..., tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("nlp_lstm.cli._translate_conversation.save_picture", full)
+    file = tmp_path / "map.png"
+    out, error = talk("ab", f":picture {file}", "cd")
+    assert out == "AB\nCD\n"
+    assert f"{file} cannot be written: No space left on device. Name another file." in error
+
+
+def test_a_picture_without_matplotlib_is_refused_before_anything_is_translated(
+    translate: Translate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, out, error = translate(b"one\n", "--picture", str(tmp_path / "map.png"))
+    assert (code, out) == (2, "")
+    assert "pip install 'nlp-lstm[plot]'" in error
+
+
 def test_a_conversation_changes_how_it_searches(
     talk: Callable[..., tuple[str, str]], translator: FakeTranslator
 ) -> None:

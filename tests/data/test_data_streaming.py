@@ -748,6 +748,31 @@ def test_a_connection_that_is_lost_is_told_with_the_row(hub: Path, monkeypatch: 
         list(islice(source.buffers(0), 2))
 
 
+def two_columns(folder: Path, *names: str) -> None:
+    for name in names:
+        rows = [{"text": f"title {name} {number}", "body": f"{name} {number}"} for number in range(9)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+@pytest.mark.parametrize("named", ["file", "folder", "hub"])
+def test_the_column_that_is_asked_for_is_streamed(named: str, tmp_path: Path, request: pytest.FixtureRequest):
+    folder = request.getfixturevalue("hub") if named == "hub" else tmp_path
+    names = ("train",) if named == "file" else ("train", "valid", "test")
+    two_columns(folder, *names)
+    path = folder / "train.jsonl" if named == "file" else folder
+    data = load_text(DataOptions(str(path), "body", stream=True))
+    found = [*documents_of(data.split("train")), *data.split("valid"), *data.split("test")]
+    assert sorted(found) == sorted(f"{name} {number}" for name in names for number in range(9))
+
+
+def test_what_is_wrong_with_a_call_is_no_fault_of_the_network(hub: Path):
+    write_jsonl(hub / "train.jsonl", ["text"])
+    tables, _, _ = _hub.hub_shards(str(hub))
+    with pytest.raises(DataError, match=r"shard 1 has no .*'body'") as told:
+        list(tables["train"][0].rows({"body": "--text-field"}))
+    assert "network" not in str(told.value)
+
+
 def test_a_hub_set_that_does_not_say_its_columns_tells_them_in_its_first_row(monkeypatch: pytest.MonkeyPatch):
     def rows() -> Any:
         yield from ({"id": number, "body": f"text {number}"} for number in range(9))

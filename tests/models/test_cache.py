@@ -103,8 +103,15 @@ def test_the_weight_is_fitted_to_what_was_found(model: LanguageModel) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 0}, {"size": 10**9}, {"weight": 1.1}, {"weight": -0.1}, {"sharpness": float("nan")}]
+    ("wrong", "said"),
+    [
+        ({"size": 0}, "--cache-size is 0: give a number from 1 to 100,000"),
+        ({"size": 10**9}, "--cache-size is 1000000000: give a number from 1 to 100,000"),
+        ({"weight": 1.1}, "give a weight from 0 to 1"),
+        ({"weight": -0.1}, "give a weight from 0 to 1"),
+        ({"sharpness": float("nan")}, "a sharpness of at least 0"),
+    ],
 )
-def test_settings_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="give a size from 1 to 100,000"):
+def test_settings_out_of_range_are_refused(wrong: dict[str, float], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
         replace(SETTINGS, **wrong)  # type: ignore[arg-type]

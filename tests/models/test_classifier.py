@@ -102,13 +102,22 @@ def test_sequences_are_turned_round_within_their_length() -> None:
     assert torch.equal(turn_round(turned, torch.tensor([6, 3])), x)
 
 
+@pytest.mark.parametrize("separate", [False, True])
 @pytest.mark.parametrize("name", DROPOUTS)
-def test_each_dropout_works_in_training_alone(name: str, seed: int) -> None:
-    options = {"num_layers": 2, name: 0.5}
+def test_each_dropout_works_in_training_alone(name: str, separate: bool, seed: int) -> None:
+    options = {"num_layers": 2, "embedding_size": 6, "separate_directions": separate, name: 0.5}
     model, (ids, lengths) = build(**options), texts(seed, 6, 4)
     assert torch.equal(model(ids, lengths), model(ids, lengths))
     model.train()
     assert not torch.equal(model(ids, lengths), model(ids, lengths))
+
+
+def test_dropout_between_layers_is_at_work_in_either_separate_direction(seed: int) -> None:
+    model = build(num_layers=2, embedding_size=6, pooling="last", separate_directions=True, hidden_dropout=0.5).train()
+    ids, lengths = texts(seed, 6, 4)
+    once, again = (model.encoder(model.embedding[ids], lengths).chunk(2, dim=1) for _ in range(2))
+    for direction, other in zip(once, again, strict=True):
+        assert not torch.equal(direction, other)
 
 
 def test_the_loss_is_the_sum_over_texts_times_the_scale(seed: int) -> None:

@@ -183,6 +183,8 @@ def test_settings_of_training_are_at_work_in_the_recipe(
     small = ["--hidden-size", "4", "--embedding-size", "4", "--max-words", "5", "--crop", "true"]
     model = train("sentiment", tmp_path / "run", *labelled, *small, "--html-line-breaks", "true")["model"]
     assert (model["max_words"], model["html_line_breaks"], model["boundaries"]) == (5, True, False)
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert "\nOf longer texts the first 3 and the last 2 words are read.\n" in card
     # Each is refused where it arrives, and nowhere else.
     for options, said in [
         ("--crop true", "--crop needs --max-words"),

@@ -340,6 +340,19 @@ def test_a_model_that_this_machine_cannot_hold(run: Path, monkeypatch: pytest.Mo
     refused(run, f"needs {needed:,} bytes of memory, and this machine has {needed - 1:,}")
 
 
+def test_a_system_that_does_not_tell_its_memory_is_taken_to_have_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(_: str) -> int:
+        raise ValueError("unrecognized configuration name")
+
+    with monkeypatch.context() as here:
+        here.setattr(os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}.__getitem__)
+        assert _weights._physical_memory() == 4_096_000
+        here.setattr(os, "sysconf", silent)
+        assert _weights._physical_memory() == math.inf
+        here.delattr(os, "sysconf")
+        assert _weights._physical_memory() == math.inf
+
+
 @pytest.mark.parametrize(("divisor", "rest"), [(256, 0x80), (65536, 0x4B50)])
 def test_a_header_that_is_as_long_as_a_pickle_begins_is_none(run: Path, divisor: int, rest: int) -> None:
     tensors, path = load_file(run / WEIGHTS), run / WEIGHTS

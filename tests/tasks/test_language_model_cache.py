@@ -76,5 +76,5 @@ def test_a_cache_that_is_none_is_refused(task, tmp_path, wrong):
 
 
 def test_a_size_below_one_is_refused(task, text):
-    with pytest.raises(UsageError, match="give a size from 1"):
+    with pytest.raises(UsageError, match="--cache-size is -3: give a number from 1"):
         task.fit_cache(text, -3)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nlp_lstm.cells.engine._compiler import TURNED_OFF, compiled
+from nlp_lstm.cells.engine import _compiler
+from nlp_lstm.cells.engine._compiler import TURNED_OFF, compiled, compiled_before
 
 SOURCE = """
 #include <ATen/Parallel.h>
@@ -110,6 +111,21 @@ def test_it_can_be_turned_off(monkeypatch, capfd):
     monkeypatch.setenv(TURNED_OFF, "1")
     assert compiled("unwanted", SOURCE) is None
     assert capfd.readouterr() == ("", "")
+
+
+@needs_compiler
+def test_what_was_not_built_before_is_not_built_on_the_way(tmp_path, capfd):
+    assert compiled_before("unbuilt", SOURCE) is None
+    assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.rglob("*.so"))
+
+
+def test_what_was_built_before_can_be_turned_off_as_well(monkeypatch):
+    built = object()
+    monkeypatch.setattr(_compiler, "_load", lambda *_: built)
+    assert compiled_before("known", SOURCE) is built
+    monkeypatch.setenv(TURNED_OFF, "1")
+    assert compiled_before("known", SOURCE) is None
 
 
 @needs_compiler
