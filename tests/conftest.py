@@ -17,6 +17,11 @@ from hypothesis import settings
 _OWNER = "NLP_LSTM_TEST_CACHE" not in os.environ
 _CACHE = Path(os.environ.setdefault("NLP_LSTM_TEST_CACHE", tempfile.mkdtemp(prefix="nlp-lstm-tests-")))
 _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+# Of the first two, one compiles what the other would wait for, and the other compiles something else.
+_LONGEST = [
+    *("test_benchmarks.py", "test_compiler.py", "test_notebooks.py", "test_readme.py", "test_recipes.py"),
+    *("test_distributed.py", "test_wheel.py", "test_fused.py"),
+]
 _SEED = int(os.environ.get("NLP_LSTM_TEST_SEED", "20261121"))
 
 # The libraries read these once, when they are first imported; processes that the tests start inherit them.
@@ -40,6 +45,12 @@ def pytest_report_header() -> str:
 def pytest_unconfigure() -> None:
     if _OWNER:
         shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the files that take longest first: last, one would keep its worker busy when the others have ended."""
+    first = {name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: first.get(item.path.name, len(first)))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import math
 import os
+import runpy
 import statistics
 import subprocess
 import sys
@@ -389,14 +390,37 @@ def test_a_benchmark_runs_small(name: str, tmp_path: Path) -> None:
     CHECKS[name](tmp_path)
 
 
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call a benchmark that ends before it measures in this process, which has imported what it imports.
+
+    `here(name, *arguments)` gives the exit code, stdout and stderr. That each starts as a process is tested above.
+    """
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.chdir(tmp_path)
+
+    def call(name: str, *arguments: str) -> tuple[int, str, str]:
+        script = str(FOLDER / f"{name}.py")
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(script, run_name="__main__")
+        assert list(tmp_path.iterdir()) == []
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
 @pytest.mark.parametrize("name", BENCHMARKS)
-def test_help_says_what_it_is_and_takes(name: str, tmp_path: Path) -> None:
-    done = run(name, "--help", folder=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_help_says_what_it_is_and_takes(name: str, here: Call) -> None:
+    code, out, error = here(name, "--help")
+    assert code == 0, error
     for part in ("--json", "--smoke", "--seed"):
-        assert part in done.stdout
+        assert part in out
     source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
-    assert source.splitlines()[0].strip('"') in done.stdout
+    assert source.splitlines()[0].strip('"') in out
 
 
 @pytest.mark.parametrize(
@@ -415,11 +439,11 @@ def test_help_says_what_it_is_and_takes(name: str, tmp_path: Path) -> None:
         (["zoo_on_text", "--max-time", "5s", "--max-steps", "5"], "not allowed with argument --max-time"),
     ],
 )
-def test_a_wrong_call_is_refused(call: list[str], message: str, tmp_path: Path) -> None:
-    done = run(*call, folder=tmp_path)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stdout == ""
+def test_a_wrong_call_is_refused(call: list[str], message: str, here: Call) -> None:
+    code, out, error = here(*call)
+    assert code == 2
+    assert message in error
+    assert out == ""
 
 
 def test_a_training_that_fails_ends_the_benchmark(tmp_path: Path) -> None:

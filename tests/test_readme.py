@@ -102,7 +102,7 @@ class Small:
         for flag in ("--hypotheses", "--references"):
             self.option(call, flag, self.make)
         self.option(call, "--max-steps", lambda value: str(min(int(value), 5)))
-        self.option(call, "--max-time", lambda value: "2s")
+        self.option(call, "--max-time", lambda value: "1s")
         self.option(call, "--max-tokens", lambda value: str(min(int(value), 50)))
         name = call[0] if call else ""
         if name == "train" and not {"--smoke", "--help", "--print-config"} & set(call):
@@ -278,7 +278,7 @@ def test_commands_are_told_apart(line: str, kinds: list[str]) -> None:
 def test_commands_are_made_small(tmp_path: Path) -> None:
     small = Small(tmp_path)
     (words,) = statements(".venv/bin/nlp-lstm train char_lm --data my/own.txt --max-steps 900 --max-time 3m")
-    assert small.rewrite(words) == "nlp-lstm train char_lm --data my/own.txt --max-steps 5 --max-time 2s --smoke"
+    assert small.rewrite(words) == "nlp-lstm train char_lm --data my/own.txt --max-steps 5 --max-time 1s --smoke"
     assert (tmp_path / "my" / "own.txt").stat().st_size > 10_000
     (words,) = statements("python recipes/char_lm.py --data someone/something --text-field body")
     assert small.rewrite(words).endswith("recipes/char_lm.py --data something.jsonl --text-field body --smoke")

@@ -13,6 +13,7 @@ from nlp_lstm.models._classifier_hierarchy import join_documents, split_sentence
 from nlp_lstm.models._classifier_options import ClassifierOptions
 from nlp_lstm.models._classifier_output import OrdinalOutput, label_losses
 from nlp_lstm.models._dropout import LockedDropout, embed
+from nlp_lstm.models._initialization import start_normal
 from nlp_lstm.models._pooling import Pooling
 
 
@@ -101,7 +102,7 @@ class Classifier(nn.Module):
         self.vocab_size, self.number_of_labels, self.options = vocab_size, number_of_labels, options
         self.sentence_ends = tuple(sentence_ends)
         self.embedding = nn.Parameter(torch.empty(vocab_size, options.embedding_size))
-        nn.init.normal_(self.embedding, std=options.embedding_size**-0.5)
+        start_normal(self.embedding, options.embedding_size**-0.5)
         self.input_dropout = LockedDropout(options.input_dropout)
         self.encoder = Encoder(options.embedding_size, options.layer_sizes, options, options.separate_directions)
         self.document_encoder = None

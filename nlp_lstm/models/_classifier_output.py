@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nlp_lstm.models._initialization import start_normal
+
 _SMALLEST_GAP = 1e-4
 
 
@@ -23,7 +25,7 @@ class OrdinalOutput(nn.Module):
     def __init__(self, size: int, ratings: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(size))
-        nn.init.normal_(self.weight, std=size**-0.5)
+        start_normal(self.weight, size**-0.5)
         self.lowest = nn.Parameter(torch.tensor([1.0 - ratings / 2]))
         self.gaps = nn.Parameter(torch.full((ratings - 2,), 0.5413))  # softplus of it is 1
 

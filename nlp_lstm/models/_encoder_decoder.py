@@ -16,6 +16,7 @@ from nlp_lstm.models._encoder_decoder_encoder import Bridge, Encoder, Memory
 from nlp_lstm.models._encoder_decoder_options import EncoderDecoderOptions
 from nlp_lstm.models._encoder_decoder_output import CopyGate, smoothed_loss
 from nlp_lstm.models._encoder_decoder_state import DecoderState
+from nlp_lstm.models._initialization import start_normal
 from nlp_lstm.models._output import FullOutput
 from nlp_lstm.models._softmax import IGNORED
 
@@ -65,7 +66,7 @@ class EncoderDecoder(nn.Module):
         self.output = FullOutput(target_vocab_size, options.embedding_size, tied)
         self.copy_gate = CopyGate(self.decoder.source_size) if options.copy else None
         for table in (self.target_embedding, self.source_embedding)[: 1 if options.shared else 2]:
-            nn.init.normal_(table, std=0.1)
+            start_normal(table, 0.1)
 
     def tie(self) -> None:
         """Make shared tables one again, where moving the model to another storage made two of one."""

@@ -1,10 +1,20 @@
-"""How recurrent weights start."""
+"""How weights start."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from nlp_lstm.cells import Cell, RecurrentLayer
+
+
+def start_normal(values: Tensor, deviation: float) -> None:
+    """Draw values in place from a normal distribution around zero with the standard deviation `deviation`.
+
+    Nothing is drawn on torch's "meta" device, where a model is built whose weights are then loaded: there is nothing
+    to fill, and torch would import its compiler for it, which takes longer than to load the model.
+    """
+    if not values.is_meta:
+        nn.init.normal_(values, std=deviation)
 
 
 def initialize_recurrent(layer: nn.Module, recurrent: str, forget_bias: float) -> None:

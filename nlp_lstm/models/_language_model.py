@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from nlp_lstm.cells import State
 from nlp_lstm.errors import ShapeError
 from nlp_lstm.models._dropout import LockedDropout, embed
-from nlp_lstm.models._initialization import initialize_recurrent
+from nlp_lstm.models._initialization import initialize_recurrent, start_normal
 from nlp_lstm.models._options import LanguageModelOptions
 from nlp_lstm.models._output import AdaptiveOutput, FullOutput, SampledOutput
 from nlp_lstm.models._stack import build_stack
@@ -48,7 +48,7 @@ class LanguageModel(nn.Module):
 
     def _initialize(self) -> None:
         options = self.options
-        nn.init.normal_(self.embedding, std=0.1 if options.tied else 1.0)
+        start_normal(self.embedding, 0.1 if options.tied else 1.0)
         for layer in self.layers:
             initialize_recurrent(layer, options.recurrent_initialization, options.forget_bias)
 

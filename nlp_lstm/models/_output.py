@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nlp_lstm.cells.engine import linear
 from nlp_lstm.models._cross_entropy import IGNORED, cross_entropy, token_losses
+from nlp_lstm.models._initialization import start_normal
 from nlp_lstm.models._sampled import sampled_cross_entropy
 from nlp_lstm.models._tied import TiedGradient
 
@@ -22,7 +23,7 @@ class FullOutput(nn.Module):
         super().__init__()
         if tied is None:
             self.weight = nn.Parameter(torch.empty(vocab_size, size))
-            nn.init.normal_(self.weight, std=size**-0.5)
+            start_normal(self.weight, size**-0.5)
         else:
             self.weight = tied
         self.bias = nn.Parameter(torch.zeros(vocab_size))

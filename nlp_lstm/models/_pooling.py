@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from nlp_lstm.models._initialization import start_normal
+
 
 def inside(lengths: Tensor, time: int) -> Tensor:
     """Tell which steps belong to their sequence: lengths (batch,) -> (batch, time) bool."""
@@ -26,7 +28,7 @@ class AttentionPooling(nn.Module):
         super().__init__()
         self.projection = nn.Linear(size, size)
         self.query = nn.Parameter(torch.empty(size))
-        nn.init.normal_(self.query, std=size**-0.5)
+        start_normal(self.query, size**-0.5)
 
     def weights(self, features: Tensor, mask: Tensor) -> Tensor:
         """How much each step counts, (batch, time); zero where `mask` (batch, time) is False."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nlp_lstm.errors import ShapeError
+from nlp_lstm.models._initialization import start_normal
 
 Memory = tuple[Tensor, Tensor]
 """Keys and values of the last positions, each (blocks, heads, positions, batch, head_size).
@@ -56,7 +57,7 @@ class TransformerDecoder(nn.Module):
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
                 depth = 2 * len(self.blocks) if name.endswith(("mix.weight", "shrink.weight")) else 1
-                nn.init.normal_(parameter, std=(parameter.shape[1] * depth) ** -0.5)
+                start_normal(parameter, (parameter.shape[1] * depth) ** -0.5)
             elif name.endswith("bias"):
                 nn.init.zeros_(parameter)
 

@@ -74,12 +74,19 @@ def read_model(folder: Path, model: Model, shapes: Shapes) -> Model:
         raise RunFolderError(
             f"{path} needs {needed:,} bytes of memory, and this machine has {_physical_memory():,}. Use a larger one."
         )
-    model = model.to_empty(device="cpu")
+    _give_memory(model)
     tie = getattr(model, "tie", None)
     if tie is not None:
         tie()
     _read_weights(path, model)
     return model
+
+
+def _give_memory(model: nn.Module) -> None:
+    """Do what `to_empty` does, which imports a library of symbolic mathematics to copy the layout of a meta tensor."""
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype)))
 
 
 def _read_weights(path: Path, model: nn.Module) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from inspect import unwrap
 from typing import Any
 
+import torch
 from torch import nn, optim
 
 from nlp_lstm.training._options import TrainingOptions
 
 MUON_RATE = 4.0
 """How much larger muon's learning rate is than that of AdamW beside it, from short runs of character models."""
+
+_WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 
 
 class Optimizers:
@@ -57,12 +62,12 @@ def build_optimizer(
     """
     matrices, others = _groups(model, options, rate_scales or {})
     if options.optimizer == "sgd":
-        return Optimizers(optim.SGD(others, lr=options.learning_rate, momentum=options.momentum, fused=True))
-    adamw = optim.AdamW(others, lr=options.learning_rate, betas=(options.momentum, options.beta2), fused=True)
+        return Optimizers(_light(optim.SGD)(others, lr=options.learning_rate, momentum=options.momentum, fused=True))
+    adamw = _light(optim.AdamW)(others, lr=options.learning_rate, betas=(options.momentum, options.beta2), fused=True)
     if not matrices:
         return Optimizers(adamw)
     # Three of the five usual Newton-Schulz steps: the same loss for less time, measured on character models.
-    muon = optim.Muon(matrices, lr=options.learning_rate, ns_steps=3, adjust_lr_fn="match_rms_adamw")
+    muon = _light(optim.Muon)(matrices, lr=options.learning_rate, ns_steps=3, adjust_lr_fn="match_rms_adamw")
     return Optimizers(muon, adamw)
 
 
@@ -80,3 +85,14 @@ def _groups(model: nn.Module, options: TrainingOptions, rate_scales: Mapping[str
         group = kind.setdefault((scale, decay), {"params": [], "weight_decay": decay, "rate_scale": scale})
         group["params"].append(parameter)
     return list(groups[0].values()), list(groups[1].values())
+
+
+@cache
+def _light(kind: type[optim.Optimizer]) -> Any:
+    """Give an optimiser that computes the same without torch's compiler.
+
+    torch wraps these methods for the sake of `torch.compile`, and the wrappers import all of that when the first
+    optimiser is made, which takes longer than `import torch`.
+    """
+    methods = {name: unwrap(getattr(kind, name)) for name in _WRAPPED}
+    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(unwrap(kind.step))})

@@ -155,11 +155,12 @@ def _state_of(part: optim.Optimizer, found: Any) -> dict[str, Any]:
     if numbering != [group["params"] for group in groups]:
         raise MisfitError("optimizer puts other parameters together")
     parameters = [parameter for group in part.param_groups for parameter in group["params"]]
+    names = next(names for kind, names in _GATHERED.items() if isinstance(part, kind))
     state = {}
     for number, gathered in part_of(found, "state", dict).items():
         if type(number) is not int or not 0 <= number < len(parameters):
             raise MisfitError(f"optimizer has a parameter {reprlib.repr(number)} of {len(parameters)}")
-        state[number] = _gathered(gathered, _GATHERED[type(part)], parameters[number], f"optimizer, parameter {number}")
+        state[number] = _gathered(gathered, names, parameters[number], f"optimizer, parameter {number}")
     return {"state": state, "param_groups": groups}
 
 

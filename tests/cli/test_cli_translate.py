@@ -461,7 +461,13 @@ def test_a_saved_run_translates_in_a_process_of_its_own(tmp_path: Path) -> None:
         model.output.bias[3] = 4.0  # it ends before its limit of length
     task = Translation(model.eval(), source, target)
     task.save(tmp_path / "run")
-    command = [sys.executable, "-m", "nlp_lstm", "translate", str(tmp_path / "run"), "--beam-size=1"]
-    done = subprocess.run(command, input="one two\n\ntwo\n", capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    command = [*("-X", "importtime", "-m", "nlp_lstm"), "translate", str(tmp_path / "run"), "--beam-size=1"]
+    done = subprocess.run(
+        [sys.executable, *command], input="one two\n\ntwo\n", capture_output=True, text=True, check=False
+    )
+    lines = done.stderr.splitlines()
+    assert (done.returncode, [line for line in lines if not line.startswith("import time:")]) == (0, [])
+    imported = {line.rpartition("|")[2].strip() for line in lines}
+    assert "torch" in imported
+    assert imported & {"torch._dynamo", "torch._inductor", "sympy"} == set()  # take longer to import than torch
     assert done.stdout.splitlines() == task.translate(["one two", "", "two"], BeamOptions(beam_size=1))

@@ -27,6 +27,7 @@ from nlp_lstm.cli._settings import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPES = {path.stem: path for path in sorted((ROOT / "recipes").glob("*.py")) if not path.name.startswith("_")}
+COMPILER = {"torch._dynamo", "torch._inductor", "sympy"}  # take longer to import than torch, and nothing needs them
 CONFIGS = sorted((ROOT / "recipes").rglob("*.yaml"))
 
 
@@ -148,9 +149,13 @@ def test_the_folder_loads_and_scores_what_was_printed(finished: Callable[[str], 
 def test_script_command_and_call_are_one_code_path(
     finished: Callable[[str], Finished], name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = [sys.executable, str(RECIPES[name]), "--smoke", "--threads", "1", "--run", str(tmp_path / "script")]
-    process = subprocess.run(script, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
-    assert process.returncode == 0, process.stderr
+    script = [str(RECIPES[name]), "--smoke", "--threads", "1", "--run", str(tmp_path / "script")]
+    command = [sys.executable, "-X", "importtime", *script]
+    process = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=False)
+    assert process.returncode == 0, process.stderr[-3000:]
+    imported = {line.rpartition("|")[2].strip() for line in process.stderr.splitlines() if "import time:" in line}
+    assert "torch" in imported
+    assert imported & COMPILER == set()
     assert main(["train", name, "--smoke", "--threads", "1", "--run", str(tmp_path / "command")]) == 0
     called = load_file(finished(name).folder / "model.safetensors")
     for other in ("script", "command"):
@@ -159,7 +164,7 @@ def test_script_command_and_call_are_one_code_path(
         assert [key for key in called if not torch.equal(weights[key], called[key])] == []
     assert process.stdout == capsys.readouterr().out == finished(name).out
     config = json.loads((tmp_path / "script" / "config.json").read_text(encoding="utf-8"))
-    assert config["command"] == f"python {' '.join(script[1:])}"
+    assert config["command"] == f"python {' '.join(script)}"
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -11,7 +11,7 @@ from torch.fx import Node
 
 from nlp_lstm.cells.engine._operations import RESHAPING
 from nlp_lstm.cells.engine._stages import shape
-from nlp_lstm.cells.engine._trace import Unsupported
+from nlp_lstm.cells.engine._tape import Unsupported
 
 _aten = torch.ops.aten
 _SPLITS = {_aten.split.Tensor, _aten.split_with_sizes.default}

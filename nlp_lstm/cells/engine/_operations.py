@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from nlp_lstm.cells.engine._trace import Unsupported
+from nlp_lstm.cells.engine._tape import Unsupported
 
 _aten = torch.ops.aten
 

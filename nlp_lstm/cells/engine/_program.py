@@ -10,7 +10,8 @@ from torch import Tensor
 from nlp_lstm.cells.engine._native import NativeStages
 from nlp_lstm.cells.engine._plain import PlainStages, graph_function
 from nlp_lstm.cells.engine._stages import Buffer, Piece, Stages, cut
-from nlp_lstm.cells.engine._trace import Trace, Unsupported, trace
+from nlp_lstm.cells.engine._tape import Unsupported
+from nlp_lstm.cells.engine._trace import Trace, trace
 
 Shapes = tuple[tuple[str, tuple[int, ...] | None], ...]
 """Names and shapes of weights; None for a weight that is None."""

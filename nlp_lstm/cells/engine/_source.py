@@ -12,7 +12,7 @@ from torch.fx import Node
 from nlp_lstm.cells.engine._columns import Columns, is_row_sum, summands
 from nlp_lstm.cells.engine._operations import EXPENSIVE, constant_value, template
 from nlp_lstm.cells.engine._stages import Buffer, Piece, shape
-from nlp_lstm.cells.engine._trace import Unsupported
+from nlp_lstm.cells.engine._tape import Unsupported
 
 _aten = torch.ops.aten
 _INLINE_NUMBERS = (0.0, 1.0, -1.0, 2.0, -2.0, 0.5, -0.5)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch.fx import Node
 
-from nlp_lstm.cells.engine._trace import Trace, Unsupported
+from nlp_lstm.cells.engine._tape import Unsupported
+from nlp_lstm.cells.engine._trace import Trace
 
 _aten = torch.ops.aten
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch._decomp import get_decompositions
 from torch.fx import Graph, Node
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from nlp_lstm.cells.engine._loop import Equations
+from nlp_lstm.cells.engine._tape import Tape, Unsupported
 
 _aten = torch.ops.aten
 # Operations that are rare in cells, and are no single operation on the processor either.
@@ -36,10 +36,6 @@ def _log_sigmoid_backward(gradient: Tensor, x: Tensor, _: Tensor) -> Tensor:
 
 _DECOMPOSED[_aten.log_sigmoid_backward.default] = _log_sigmoid_backward
 _SAME = {_aten.detach.default, _aten.alias.default, _aten.clone.default}
-
-
-class Unsupported(Exception):
-    """A cell does something that this way of running it does not know; a slower way does."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +96,23 @@ class _SiteFunction(torch.autograd.Function):
         return result, None, None
 
 
+class _Given(torch.autograd.Function):
+    """A number whose gradients by several tensors are given.
+
+    torch.autograd.grad takes them as `grad_outputs` too, but compares their shapes by way of symbolic mathematics, and
+    that library takes half a second to import.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, gradients: Sequence[Tensor], *tensors: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return tensors[0].new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *ctx.gradients
+
+
 def recorded_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
     """Give a product that the trace at work has noted, or None where none is at work."""
     if _recorder.sites is None:
@@ -129,7 +142,9 @@ def trace(
     absent = {name: None for name, shape in shapes if shape is None}
     sites: list[dict[str, Tensor]] = []
 
-    def step(projected: Tensor, states: list[Tensor], weights: list[Tensor], gradients: list[Tensor]) -> list[Any]:
+    def step(
+        projected: Tensor, states: list[Tensor], weights: list[Tensor], gradients: list[Tensor]
+    ) -> list[Tensor | None]:
         leaves = [projected, *states, *weights]
         for leaf in leaves:
             leaf.requires_grad_()
@@ -141,11 +156,8 @@ def trace(
         finally:
             _recorder.sites = None
         incoming = [gradients[0] + gradients[1], *gradients[2:]]
-        outputs, cotangents = zip(
-            *[pair for pair in zip(new, incoming, strict=True) if pair[0].requires_grad], strict=True
-        )
-        back = torch.autograd.grad(outputs, leaves, cotangents, allow_unused=True)
-        return [new, back, [[note.get(name) for name in Site.__annotations__] for note in sites]]
+        back = torch.autograd.grad(_Given.apply(incoming, *new), leaves, allow_unused=True)
+        return [*new, *back, *(note.get(name) for note in sites for name in Site.__annotations__)]
 
     def zeros(*sizes: int) -> Tensor:
         return torch.zeros(sizes, dtype=torch.float32, device="cpu")
@@ -157,7 +169,11 @@ def trace(
             [zeros(*shape) for _, shape in shapes if shape is not None],
             [zeros(rows, width) for width in (widths[0], *widths)],
         )
-        graph = make_fx(step, decomposition_table=_DECOMPOSED)(*examples).graph
+        tape = Tape(_DECOMPOSED)
+        tape.take([examples[0], *examples[1], *examples[2], *examples[3]])
+        with tape:
+            tape.give(step(*examples))
+    graph = tape.graph
     _check(graph)
     for node in list(graph.nodes):
         if node.op == "call_function" and node.target in _SAME:
