@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
-from nlp_lstm.cells.engine import linear
+from nlp_lstm.cells.engine import linear, normalised
 
 _EPSILON = 1e-5
 
@@ -47,18 +47,12 @@ class LayerNormLSTMCell(Cell):
     def step(self, projected: Tensor, state: State, weights: SimpleNamespace) -> State:
         """Make one step; shapes as in `Cell.step`, state (h, c)."""
         h, c = state
-        i, f, g, o = (projected + _normalised(linear(h, weights.weight_hh)) * weights.gain_hh).chunk(4, dim=-1)
+        i, f, g, o = (projected + normalised(linear(h, weights.weight_hh), _EPSILON) * weights.gain_hh).chunk(4, dim=-1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        seen = _normalised(c) * weights.gain_c
+        seen = normalised(c, _EPSILON) * weights.gain_c
         if weights.bias_c is not None:
             seen = seen + weights.bias_c
         return o.sigmoid() * seen.tanh(), c
-
-
-def _normalised(a: Tensor) -> Tensor:
-    """Shift and scale each row of a (batch, size) to mean 0 and variance 1."""
-    centred = a - a.mean(dim=-1, keepdim=True)
-    return centred * ((centred * centred).mean(dim=-1, keepdim=True) + _EPSILON).rsqrt()
 
 
 class LayerNormLSTM(RecurrentLayer):

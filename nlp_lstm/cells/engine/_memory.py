@@ -39,7 +39,7 @@ def forward_memory(
         memory["state", index][first] = state
     wide = states[0]
     for name, index in sorted({(one.name, one.index) for step in stages.forward for one in touched(step)}):
-        if name == "product":
+        if name == "product" and stages.kept is None:
             size = shape(stages.trace.sites[index].product)[-1]
             memory[name, index] = _steps(wide, layout.keep, time, batch, size)
         elif name == "factor":
@@ -48,6 +48,11 @@ def forward_memory(
             memory[name, index] = _factor(wide, layout, layout.keep or copied, time + copied, shape(node)[-1])
             if copied:
                 memory[name, index][first, :, : shape(node)[-1]] = states[stages.trace.states.index(node)]
+    for index, node in enumerate(stages.kept or () if layout.keep else ()):
+        kind = node.meta["tensor_meta"].dtype
+        memory["kept", index] = allocate(
+            (time, batch, *shape(node)[1:]), wide, None if kind.is_floating_point else kind
+        )
     return memory
 
 

@@ -58,13 +58,13 @@ def outer(x: Tensor, y: Tensor) -> Tensor:
     return x.t() @ y
 
 
-def prepared(weight: Tensor, rows: int) -> Callable[[Tensor], Tensor]:
-    """Give the function x -> x @ weight.T for many x of so many rows, without a gradient."""
+def prepared(weight: Tensor, rows: int, bias: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+    """Give the function x -> x @ weight.T + bias for many x of so many rows, without a gradient."""
     if _fits(weight) and weight.numel() >= 1 << 12:
         packed = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), rows)
-        return lambda x: torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
+        return lambda x: torch.ops.mkldnn._linear_pointwise.default(x, packed, bias, "none", [], "")
     transposed = weight.t()
-    return lambda x: x @ transposed
+    return (lambda x: x @ transposed) if bias is None else (lambda x: torch.addmm(bias, x, transposed))
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from collections.abc import Callable
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from torch import Tensor
 
+from nlp_lstm.cells.engine._graphs import graph_function
 from nlp_lstm.cells.engine._native import NativeStages
-from nlp_lstm.cells.engine._plain import PlainStages, graph_function
+from nlp_lstm.cells.engine._plain import PlainStages
 from nlp_lstm.cells.engine._stages import Buffer, Piece, Stages, cut
 from nlp_lstm.cells.engine._tape import Unsupported
 from nlp_lstm.cells.engine._trace import Trace, trace
@@ -20,8 +22,9 @@ Shapes = tuple[tuple[str, tuple[int, ...] | None], ...]
 class Program:
     """A traced cell, its stages, and what runs them; each is made when it is first asked for."""
 
-    def __init__(self, traced: Trace, name: str) -> None:
-        self.trace, self.name = traced, name
+    def __init__(self, make: Callable[[bool], Trace], name: str) -> None:
+        self.make, self.name = make, name
+        self.trace = traced = make(False)
         self.stages = cut(traced)
         steps = [step for step in [*self.stages.forward, *self.stages.backward] if isinstance(step, Piece)]
         read = {buffer.index for step in steps for buffer in step.loads.values() if buffer.name == "weight"}
@@ -29,14 +32,19 @@ class Program:
         self._native: dict[tuple[bool, bool], NativeStages | None] = {}
 
     @cached_property
+    def plain_trace(self) -> Trace:
+        """The trace in as few calls as there can be."""
+        return self.make(True)
+
+    @cached_property
     def plain(self) -> PlainStages:
         """The stages in pure torch."""
-        return PlainStages(self.stages)
+        return PlainStages(cut(self.plain_trace))
 
     @cached_property
     def plain_half(self) -> PlainStages:
         """The stages in pure torch, with factors in another precision."""
-        return PlainStages(self.stages_half)
+        return PlainStages(cut(self.plain_trace, own_factors=True), half=True)
 
     @cached_property
     def stages_half(self) -> Stages:
@@ -91,6 +99,6 @@ class Program:
 def program(cell: Any, columns: int, widths: tuple[int, ...], shapes: Shapes) -> Program | None:
     """Trace a cell for the width of its projected input, those of its states, and its weights; None where it cannot."""
     try:
-        return Program(trace(cell, columns, widths, shapes), getattr(cell, "name", "cell"))
+        return Program(partial(trace, cell, columns, widths, shapes), getattr(cell, "name", "cell"))
     except Exception:  # whatever a step does that cannot be traced, the loop runs it, or raises its error
         return None

@@ -164,7 +164,8 @@ class Stages:
     """A cell's step in pieces and products, in order: forwards, and backwards.
 
     `factors` and `product_gradients` say which buffer holds each product's factor and gradient, `projected_gradient`
-    which holds that of the projected input; one buffer may serve for several.
+    which holds that of the projected input; one buffer may serve for several. `kept` are nodes of the step forward that
+    the one back reads from memory; where it is None, that one computes again what it needs from the products.
     """
 
     trace: Trace
@@ -173,6 +174,7 @@ class Stages:
     factors: list[Buffer]
     product_gradients: list[Buffer]
     projected_gradient: Buffer | None
+    kept: list[Node] | None = None
 
     def copies(self) -> list[int]:
         """List the factors that are copies of states: their memory, like that of states, is one step longer."""

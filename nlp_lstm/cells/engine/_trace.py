@@ -14,6 +14,7 @@ from torch._decomp import get_decompositions
 from torch.fx import Graph, Node
 
 from nlp_lstm.cells.engine._loop import Equations
+from nlp_lstm.cells.engine._simplify import simplify
 from nlp_lstm.cells.engine._tape import Tape, Unsupported
 
 _aten = torch.ops.aten
@@ -34,7 +35,8 @@ def _log_sigmoid_backward(gradient: Tensor, x: Tensor, _: Tensor) -> Tensor:
     return gradient * torch.sigmoid(-x)
 
 
-_DECOMPOSED[_aten.log_sigmoid_backward.default] = _log_sigmoid_backward
+_NEVER_WHOLE = {_aten.log_sigmoid_backward.default: _log_sigmoid_backward}
+_DECOMPOSED |= _NEVER_WHOLE
 _SAME = {_aten.detach.default, _aten.alias.default, _aten.clone.default}
 
 
@@ -74,6 +76,7 @@ class Trace:
 
 class _Recorder(threading.local):
     sites: list[dict[str, Tensor]] | None = None
+    whole: bool = False
 
 
 _recorder = _Recorder()
@@ -125,16 +128,23 @@ def recorded_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | 
     return product if bias is None else product + bias
 
 
+def traced_whole() -> bool:
+    """Tell whether a trace is at work that leaves operations as large as torch has them."""
+    return _recorder.sites is not None and _recorder.whole
+
+
 def trace(
     cell: Equations,
     columns: int,
     widths: Sequence[int],
     shapes: Sequence[tuple[str, tuple[int, ...] | None]],
+    whole: bool = False,
 ) -> Trace:
     """Trace `cell.step` and its gradient.
 
     `columns` is the width of the projected input, `widths` those of the states, `shapes` the weights' names and
-    shapes, None for a weight that is None. Raises Unsupported, or whatever the step raises on tensors of zeros.
+    shapes, None for a weight that is None. With `whole`, operations stay as large as torch has them, and are put
+    together. Raises Unsupported, or whatever the step raises on tensors of zeros.
     """
     sizes = {columns, *widths, *(size for _, shape in shapes for size in shape or ())}
     rows = next(number for number in (5, 7, 11, 13, 17, 19, 23) if number not in sizes | {n * 2 for n in sizes})
@@ -149,7 +159,7 @@ def trace(
         for leaf in leaves:
             leaf.requires_grad_()
         sites.clear()
-        _recorder.sites = sites
+        _recorder.sites, _recorder.whole = sites, whole
         try:
             space = SimpleNamespace(**absent, **dict(zip(names, weights, strict=True)))
             new = list(cell.step(projected, tuple(states), space))
@@ -169,7 +179,7 @@ def trace(
             [zeros(*shape) for _, shape in shapes if shape is not None],
             [zeros(rows, width) for width in (widths[0], *widths)],
         )
-        tape = Tape(_DECOMPOSED)
+        tape = Tape(_NEVER_WHOLE if whole else _DECOMPOSED)
         tape.take([examples[0], *examples[1], *examples[2], *examples[3]])
         with tape:
             tape.give(step(*examples))
@@ -179,6 +189,8 @@ def trace(
         if node.op == "call_function" and node.target in _SAME:
             node.replace_all_uses_with(node.args[0])
     graph.eliminate_dead_code()
+    if whole:
+        simplify(graph)
     return _named(graph, rows, len(widths), len(names))
 
 
