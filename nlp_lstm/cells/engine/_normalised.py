@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-from nlp_lstm.cells.engine._trace import traced_whole
+from nlp_lstm.cells.engine._recorded import traced_whole
 
 
 def normalised(x: Tensor, epsilon: float) -> Tensor:

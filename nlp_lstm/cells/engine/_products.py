@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nlp_lstm.cells.engine._native import multiplies_half, time_loop
-from nlp_lstm.cells.engine._trace import recorded_linear
+from nlp_lstm.cells.engine._recorded import recorded_linear
 
 _WORTH_IT = 1 << 18
 """Multiplications from which another route than torch's own pays for its call; with gradients, 16 times that."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from torch._decomp import get_decompositions
 from torch.fx import Graph, Node
 
 from nlp_lstm.cells.engine._loop import Equations
+from nlp_lstm.cells.engine._recorded import recording
 from nlp_lstm.cells.engine._simplify import simplify
 from nlp_lstm.cells.engine._tape import Tape, Unsupported
 
@@ -74,31 +74,6 @@ class Trace:
     weight_gradients: list[Node | None]
 
 
-class _Recorder(threading.local):
-    sites: list[dict[str, Tensor]] | None = None
-    whole: bool = False
-
-
-_recorder = _Recorder()
-
-
-class _SiteFunction(torch.autograd.Function):
-    """A product that notes its arguments and the gradient that comes back; its weight's gradient is made elsewhere."""
-
-    @staticmethod
-    def forward(ctx: Any, factor: Tensor, weight: Tensor, note: dict[str, Tensor]) -> Tensor:
-        product = factor @ weight.t()
-        note.update(factor=factor, weight=weight, product=product)
-        ctx.note, ctx.weight = note, weight
-        return product
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        result = gradient @ ctx.weight
-        ctx.note.update(product_gradient=gradient, factor_gradient=result)
-        return result, None, None
-
-
 class _Given(torch.autograd.Function):
     """A number whose gradients by several tensors are given.
 
@@ -114,23 +89,6 @@ class _Given(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, _: Tensor) -> tuple[Tensor | None, ...]:
         return None, *ctx.gradients
-
-
-def recorded_linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor | None:
-    """Give a product that the trace at work has noted, or None where none is at work."""
-    if _recorder.sites is None:
-        return None
-    if x.dim() != 2:
-        raise Unsupported(f"a product of a tensor with {x.dim()} dimensions")
-    note: dict[str, Tensor] = {}
-    _recorder.sites.append(note)
-    product: Tensor = _SiteFunction.apply(x, weight, note)
-    return product if bias is None else product + bias
-
-
-def traced_whole() -> bool:
-    """Tell whether a trace is at work that leaves operations as large as torch has them."""
-    return _recorder.sites is not None and _recorder.whole
 
 
 def trace(
@@ -158,13 +116,9 @@ def trace(
         leaves = [projected, *states, *weights]
         for leaf in leaves:
             leaf.requires_grad_()
-        sites.clear()
-        _recorder.sites, _recorder.whole = sites, whole
-        try:
-            space = SimpleNamespace(**absent, **dict(zip(names, weights, strict=True)))
+        space = SimpleNamespace(**absent, **dict(zip(names, weights, strict=True)))
+        with recording(sites, whole):
             new = list(cell.step(projected, tuple(states), space))
-        finally:
-            _recorder.sites = None
         incoming = [gradients[0] + gradients[1], *gradients[2:]]
         back = torch.autograd.grad(_Given.apply(incoming, *new), leaves, allow_unused=True)
         return [*new, *back, *(note.get(name) for note in sites for name in Site.__annotations__)]

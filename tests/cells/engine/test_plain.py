@@ -17,9 +17,9 @@ from nlp_lstm.cells import CELLS, Cell
 from nlp_lstm.cells.engine import _program, linear, normalised, run_cell, run_fused
 from nlp_lstm.cells.engine._calls import in_place
 from nlp_lstm.cells.engine._plain import PlainStages
+from nlp_lstm.cells.engine._recorded import traced_whole
 from nlp_lstm.cells.engine._simplify import simplify
 from nlp_lstm.cells.engine._step import Scratch
-from nlp_lstm.cells.engine._trace import traced_whole
 
 SIZE = 4
 _aten = torch.ops.aten
