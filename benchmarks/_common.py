@@ -29,7 +29,7 @@ def new_parser(description: str, epilog: str | None = None) -> argparse.Argument
     parser = argparse.ArgumentParser(
         description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, and the table on stderr")
+    parser.add_argument("--json", action="store_true", help="print JSON in one line on stdout, and the table on stderr")
     parser.add_argument(
         "--smoke", action="store_true", help="tiny sizes on generated text: seconds, and no data needed"
     )
@@ -64,11 +64,18 @@ def versions() -> dict[str, str]:
     return {"nlp_lstm": nl.__version__, **libraries, "python": platform.python_version()}
 
 
-def print_result(name: str, threads: int, result: Mapping[str, Any], table: str, as_json: bool) -> None:
-    """Print the table under a line on the machine; with --json that goes to stderr, and stdout gets the object."""
-    whole = {"benchmark": name, "machine": machine(threads), "versions": versions(), **result}
-    described = [", ".join(f"{key} {value}" for key, value in whole[part].items()) for part in ("machine", "versions")]
-    seeds = result["seeds"] if "seeds" in result else [result["seed"]]
+def print_result(
+    name: str, threads: int, result: Mapping[str, Any] | list[dict[str, Any]], table: str, as_json: bool
+) -> None:
+    """Print the table under a line on the machine; with --json that goes to stderr, and stdout gets the object.
+
+    A list of objects is printed as one; each then says by itself which benchmark, machine and versions it is of.
+    """
+    common = {"benchmark": name, "machine": machine(threads), "versions": versions()}
+    whole = [{**row, **common} for row in result] if isinstance(result, list) else {**common, **result}
+    described = [", ".join(f"{key} {value}" for key, value in common[part].items()) for part in ("machine", "versions")]
+    one = result[0] if isinstance(result, list) else result
+    seeds = one["seeds"] if "seeds" in one else [one["seed"]]
     head = [f"{name}: seed {', '.join(map(str, seeds))}", *described]
     print("\n".join([*head, "", table]), file=sys.stderr if as_json else sys.stdout, flush=True)
     if as_json:

@@ -4,9 +4,12 @@ All take turns in one process; what counts is the ratio to the LSTM of torch.nn 
 milliseconds change with what else the machine does. Rows in bf16 run under autocast: bfloat16 products, fp32 states.
 Ragged rows have sequences of half to all the steps, and torch's LSTM gets them packed.
 
+With --json one list is printed, an object for each cell, shape and precision; each carries machine, versions and seed.
+Those of (1, 1, 512, 512) in fp32 have the single step as well, from a state as in generation, beside nn.LSTMCell.
+
 With --comparisons N nothing is timed: N random small cases, over cells, sizes up to 17, lengths, directions, biases and
 states, are run by the engine in fp32 and by the readable loop in float64, and output, states and all gradients are
-compared. The exit code is 1 if one differs by more than rounding can explain.
+compared. The exit code is 1 if one differs by more than rounding can explain; --json prints one object here.
 """
 
 from __future__ import annotations
@@ -30,7 +33,8 @@ from nlp_lstm.cells import CELLS, recurrent_layer
 TRAINING = [(70, 20, 400, 1150), (35, 20, 200, 200), (128, 64, 256, 512), (50, 64, 128, 128), (256, 32, 128, 256)]
 RAGGED, PEAK = (128, 64, 256, 512), (128, 64, 256, 512)
 SINGLE = (1, 1, 512, 512)
-SMALL = [(4, 3, 5, 6)]
+SINGLE_ROUNDS = 20  # for each round of the others: it takes microseconds
+SMALL, SMALL_SINGLE = [(4, 3, 5, 6)], (1, 1, 8, 8)
 LARGEST = 17  # size in a comparison
 SAME = 20  # comparisons in a row with one cell and its sizes, which must be traced first
 KINKED = {"rnn_relu", "slstm"}  # a gradient that jumps where rounding decides which of two values is larger
@@ -124,11 +128,11 @@ def bf16_peak() -> float:
     return 2 * 2048**3 / statistics.median(times["peak", "bf16"]) / 1e6
 
 
-def single_step(cells: list[str], size: int, repeats: int) -> list[dict[str, Any]]:
-    """Time one step of one sequence without a gradient, as in generation, in microseconds."""
+def single_step(cells: list[str], size: int, repeats: int) -> dict[str, dict[str, float]]:
+    """Time one step of one sequence without a gradient, as in generation, in microseconds; nn.LSTM's is nn.LSTMCell."""
     x, reference = torch.randn(1, 1, size), nn.LSTMCell(size, size)
     h = torch.zeros(1, size)
-    actions: dict[Case, Callable[[], object]] = {("nn.LSTMCell", "fp32"): lambda: reference(x[0], (h, h))}
+    actions: dict[Case, Callable[[], object]] = {("nn.LSTM", "fp32"): lambda: reference(x[0], (h, h))}
     for name in cells:
         layer = recurrent_layer(name, size, size).eval()
         with torch.inference_mode():
@@ -137,8 +141,8 @@ def single_step(cells: list[str], size: int, repeats: int) -> list[dict[str, Any
     with torch.inference_mode():
         times = in_turn(actions, repeats)
     median = {name: 1000 * statistics.median(values) for (name, _), values in times.items()}
-    base = median["nn.LSTMCell"]
-    return [{"cell": name, "microseconds": us, "ratio_to_nn_lstm_cell": us / base} for name, us in median.items()]
+    base = median["nn.LSTM"]
+    return {name: {"step_us": us, "step_ratio_to_nn_lstm_cell": us / base} for name, us in median.items()}
 
 
 def compare(cells: list[str], count: int, seed: int) -> dict[str, Any]:
@@ -211,41 +215,51 @@ def results(case: dict[str, Any], backend: str, double: bool) -> list[Tensor]:
     return [one.detach().double() for one in found]
 
 
-def time_all(arguments: argparse.Namespace, cells: list[str]) -> tuple[dict[str, Any], str]:
-    """Time all problems; give the result and its tables."""
-    problems = [Problem(shape) for shape in (SMALL if arguments.smoke else TRAINING)]
+def time_all(arguments: argparse.Namespace, cells: list[str]) -> tuple[list[dict[str, Any]], str]:
+    """Time all problems; give a row for each cell, problem and precision, and the tables."""
+    training, single = (SMALL, SMALL_SINGLE) if arguments.smoke else (TRAINING, SINGLE)
+    problems = [*map(Problem, training), Problem(single)]
     problems.append(Problem(SMALL[0] if arguments.smoke else RAGGED, ragged=True))
     rounds = 1 if arguments.smoke else arguments.rounds
     rows = []
     for problem in problems:
         print(f"measuring {problem.shape}{' ragged' if problem.ragged else ''}", file=sys.stderr)
-        rows += measure(problem, cells, arguments.backend, rounds)
+        repeats = rounds * SINGLE_ROUNDS if problem.shape == SINGLE else rounds
+        rows += measure(problem, cells, arguments.backend, repeats)
     peak = bf16_peak()
+    steps = single_step(cells, single[2], 5 if arguments.smoke else 300)
     for row in rows:
-        if row["dtype"] == "bf16" and tuple(row["shape"]) == PEAK and not row["ragged"]:
-            row["share_of_bf16_peak"] = row["products_gflops"] / peak
-    steps = single_step(cells, 8 if arguments.smoke else SINGLE[2], 5 if arguments.smoke else 300)
-    summary = [
-        {
-            "cell": name,
-            **{
-                dtype: statistics.median(
+        row["seed"] = arguments.seed
+        shape = tuple(row["shape"])
+        if row["dtype"] == "bf16" and shape == PEAK and not row["ragged"]:
+            row |= {"share_of_bf16_peak": row["products_gflops"] / peak, "bf16_peak_gflops": peak}
+        if row["dtype"] == "fp32" and shape == single:
+            row |= steps[row["cell"]]
+    return rows, tables(rows, summary(rows, cells, training), peak)
+
+
+def summary(rows: list[dict[str, Any]], cells: list[str], training: list[tuple[int, int, int, int]]) -> list[list[Any]]:
+    """Give each cell's median ratio of a training step over the shapes, without the ragged rows, in fp32 and bf16."""
+    return [
+        [
+            name,
+            *(
+                statistics.median(
                     row["train_ratio_to_nn_lstm_fp32"]
                     for row in rows
                     if (row["cell"], row["dtype"], row["ragged"]) == (name, dtype, False)
+                    and tuple(row["shape"]) in training
                 )
                 for dtype in ("fp32", "bf16")
-            },
-        }
+            ),
+        ]
         for name in ("nn.LSTM", *cells)
     ]
-    result = {"results": rows, "summary": summary, "single_step": steps, "bf16_peak_gflops": peak}
-    return result, tables(result)
 
 
-def tables(result: dict[str, Any]) -> str:
+def tables(rows: list[dict[str, Any]], medians: list[list[Any]], peak: float) -> str:
     """Lay the result out."""
-    rows = [
+    lines = [
         [
             f"{' '.join(map(str, row['shape']))}{' ragged' if row['ragged'] else ''}  {row['cell']} {row['dtype']}",
             row["train_ms"],
@@ -255,15 +269,15 @@ def tables(result: dict[str, Any]) -> str:
             row["forward_ratio_to_nn_lstm_fp32"],
             row.get("share_of_bf16_peak"),
         ]
-        for row in result["results"]
+        for row in rows
     ]
     header = ["time batch input hidden", "train ms", "range", "ratio", "forward ms", "ratio", "of bf16 peak"]
-    medians = [[row["cell"], row["fp32"], row["bf16"]] for row in result["summary"]]
-    steps = [[row["cell"], row["microseconds"], row["ratio_to_nn_lstm_cell"]] for row in result["single_step"]]
+    steps = [[row["cell"], row["step_us"], row["step_ratio_to_nn_lstm_cell"]] for row in rows if "step_us" in row]
+    steps[0][0] = "nn.LSTMCell"
     return "\n\n".join(
         [
-            format_table(header, rows),
-            f"bf16 products of 2048 x 2048: {result['bf16_peak_gflops']:.0f} GFLOP/s",
+            format_table(header, lines),
+            f"bf16 products of 2048 x 2048: {peak:.0f} GFLOP/s",
             format_table(["training step, median of the shapes", "fp32", "bf16"], medians),
             format_table(["single step", "microseconds", "ratio"], steps),
         ]
@@ -286,14 +300,14 @@ def main() -> int:
     cells = arguments.cells or list(CELLS)
     if arguments.comparisons:
         found = compare(cells, arguments.comparisons, arguments.seed)
-        result: dict[str, Any] = {"comparisons": found}
+        result: Any = {"seed": arguments.seed, "comparisons": found}
         failed = len(found["failures"])
         table = f"{found['count']:,} comparisons, {failed} failures, {found['next_to_a_kink']} next to a kink"
         table = "\n".join([table, *(str(failure) for failure in found["failures"][:20])])
     else:
         failed = 0
         result, table = time_all(arguments, cells)
-    print_result("cells", torch.get_num_threads(), {"seed": arguments.seed, **result}, table, arguments.json)
+    print_result("cells", torch.get_num_threads(), result, table, arguments.json)
     return 1 if failed else 0
 
 

@@ -20,6 +20,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import nlp_lstm as nl
+from nlp_lstm.cells import CELLS
 
 FOLDER = Path(__file__).resolve().parent.parent / "benchmarks"
 BENCHMARKS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
@@ -39,23 +40,31 @@ def run(name: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess
 
 
 def measure(name: str, *arguments: str, folder: Path) -> dict[str, Any]:
-    """Run a benchmark with --smoke --json; check what all have in common and return its object."""
+    """Run a benchmark that prints an object with --smoke --json; check what all have in common and return it."""
+    result = measured(name, *arguments, folder=folder)
+    assert isinstance(result, dict)
+    return result
+
+
+def measured(name: str, *arguments: str, folder: Path) -> Any:
+    """Run a benchmark with --smoke --json; check what all have in common, every row of a list, and return the JSON."""
     done = run(name, "--smoke", "--json", *arguments, folder=folder)
     assert done.returncode == 0, done.stderr[-3000:]
     (line,) = done.stdout.splitlines()
-    result: dict[str, Any] = json.loads(line)
-    assert result.keys() >= COMMON
-    assert result["benchmark"] == name
-    assert set(result["machine"]) == {"processor", "cores", "threads", "system"}
-    assert result["machine"]["processor"]
-    assert result["machine"]["cores"] >= 1
-    assert result["machine"]["threads"] >= 1
-    assert set(result["versions"]) == {"nlp_lstm", "torch", "numpy", "tokenizers", "python"}
+    printed = json.loads(line)
     table = done.stderr[done.stderr.rindex(f"{name}: seed ") :]
-    for value in (*result["machine"].values(), *result["versions"].values()):
-        assert str(value) in table
+    for result in printed if isinstance(printed, list) else [printed]:
+        assert result.keys() >= COMMON
+        assert result["benchmark"] == name
+        assert set(result["machine"]) == {"processor", "cores", "threads", "system"}
+        assert result["machine"]["processor"]
+        assert result["machine"]["cores"] >= 1
+        assert result["machine"]["threads"] >= 1
+        assert set(result["versions"]) == {"nlp_lstm", "torch", "numpy", "tokenizers", "python"}
+        for value in (*result["machine"].values(), *result["versions"].values()):
+            assert str(value) in table
     assert list((folder / "work").iterdir()) == [], "it leaves files where it was started"
-    return result
+    return printed
 
 
 def own_fields(result: dict[str, Any]) -> set[str]:
@@ -244,15 +253,26 @@ def check_two_processes(folder: Path) -> None:
 
 
 def check_cells(folder: Path) -> None:
-    result = measure("cells", folder=folder)
-    rows = {(row["cell"], row["dtype"], row["ragged"]): row for row in result["results"]}
-    for row in rows.values():
-        base = rows["nn.LSTM", "fp32", row["ragged"]]
-        assert row["train_ratio_to_nn_lstm_fp32"] == pytest.approx(row["train_ms"] / base["train_ms"])
+    printed = measured("cells", "--seed", "2", folder=folder)
+    assert isinstance(printed, list)
+    rows = {(row["cell"], row["dtype"], tuple(row["shape"]), row["ragged"]): row for row in printed}
+    problems = [((4, 3, 5, 6), False), ((1, 1, 8, 8), False), ((4, 3, 5, 6), True)]
+    cells = ["nn.LSTM", *CELLS]
+    assert list(rows) == [(c, d, *problem) for problem in problems for c in cells for d in ("fp32", "bf16")]
+    assert len(printed) == len(rows)
+    for (cell, dtype, *problem), row in rows.items():
+        base = rows["nn.LSTM", "fp32", *problem]
+        for what in ("train", "forward"):
+            assert row[f"{what}_ms"] > 0
+            ratio = row[f"{what}_ms"] / base[f"{what}_ms"]
+            assert row[f"{what}_ratio_to_nn_lstm_fp32"] == pytest.approx(ratio)
         assert row["train_ms_range"][0] <= row["train_ms"] <= row["train_ms_range"][1]
-    assert {"nn.LSTM", "lstm", "gru", "slstm", "mingru"} <= {cell for cell, _, _ in rows}
+        assert (row["seed"], row["backend"]) == (2, "torch" if cell == "nn.LSTM" else "fused")
+        assert ("step_us" in row) == (dtype == "fp32" and problem[0] == (1, 1, 8, 8))
+        if "step_us" in row:
+            assert row["step_ratio_to_nn_lstm_cell"] == pytest.approx(row["step_us"] / base["step_us"])
     compared = json.loads(run("cells", "--comparisons", "3", "--json", folder=folder).stdout)
-    assert json.dumps(compared).count('"failures": []') == 1
+    assert (compared["comparisons"]["count"], compared["comparisons"]["failures"]) == (3, [])
 
 
 def check_zoo_on_text(folder: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nlp_lstm.cells import _lengths
+from nlp_lstm.cells import _lengths, _states
+from nlp_lstm.cells._arguments import check_sizes, is_whole
 from nlp_lstm.cells._cell import State
 from nlp_lstm.errors import ShapeError, UsageError
 
@@ -31,8 +33,13 @@ class ConvLSTM(nn.Module):
 
     `output, (h, c) = layer(x, state)`: x is (time, batch, input_size, *map), or (batch, time, ...) with `batch_first`;
     the output is (time, batch, hidden_size, *map), and each tensor of the state (num_layers, batch, hidden_size, *map).
-    `lengths` is that of `RecurrentLayer`. `kernel_size` is odd. The peepholes w_ci, w_cf and w_co, one weight a channel
-    and place as in the paper, are there where `map_size` names the size of the maps, and are left out without it.
+    `lengths` is that of `RecurrentLayer`. `kernel_size` is one odd number for all dimensions. The peepholes w_ci, w_cf
+    and w_co, one weight a channel and place as in the paper, are there where `map_size` names the size of the maps.
+
+    It is no `RecurrentLayer`, stands in no table of cells, and takes none of their other options: one direction, no
+    dropout, zoneout, learned state or connection past a layer, no input without a batch, no PackedSequence, no backend
+    but its equations. Under autocast convolutions are made in the lower precision, while states and output keep the
+    type of the input, as the engine's do (`torch.nn.LSTM` puts out the lower precision, `torch.nn.GRU` fp32).
     """
 
     name: ClassVar[str]
@@ -48,14 +55,19 @@ class ConvLSTM(nn.Module):
         bias: bool = True,
         batch_first: bool = False,
         *,
-        map_size: tuple[int, ...] | None = None,
+        map_size: Sequence[int] | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        _check(self.dimensions, input_size, hidden_size, kernel_size, num_layers, map_size)
+        check_sizes(
+            {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers},
+            {"bias": bias, "batch_first": batch_first},
+        )
+        _check_places(self.dimensions, kernel_size, map_size)
         self.input_size, self.hidden_size, self.kernel_size = input_size, hidden_size, kernel_size
-        self.num_layers, self.bias, self.batch_first, self.map_size = num_layers, bias, batch_first, map_size
+        self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
+        self.map_size = None if map_size is None else tuple(map_size)
         for layer in range(num_layers):
             for name, shape in self._shapes(input_size if layer == 0 else hidden_size).items():
                 parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
@@ -82,7 +94,8 @@ class ConvLSTM(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def forward(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
-        """Run over whole sequences; shapes as in the class. Raises ShapeError where sizes do not fit."""
+        """Run over whole sequences; shapes as in the class. Raises ShapeError where something does not fit."""
+        _lengths.check_type(x, next(self.parameters()))
         if x.dim() != 3 + self.dimensions:
             axes = ("length",) if self.dimensions == 1 else ("height", "width")
             raise ShapeError(
@@ -94,10 +107,7 @@ class ConvLSTM(nn.Module):
         if lengths is not None:
             lengths = _lengths.check_lengths(lengths, x.shape[0], x.shape[1], x.device)
         shape = (self.num_layers, x.shape[1], self.hidden_size, *x.shape[3:])
-        h, c = (x.new_zeros(shape), x.new_zeros(shape)) if state is None else state
-        for name, tensor in (("h", h), ("c", c)):
-            if tensor.shape != shape:
-                raise ShapeError(f"The state's {name} has the shape {tuple(tensor.shape)}; this call needs {shape}.")
+        h, c = (x.new_zeros(shape), x.new_zeros(shape)) if state is None else self._checked(state, shape, x)
         ends = []
         for layer in range(self.num_layers):
             x, end = self._run_layer(x, (h[layer], c[layer]), lengths, self._weights(layer))
@@ -112,6 +122,14 @@ class ConvLSTM(nn.Module):
             raise ShapeError(f"The input is empty: its shape is {tuple(x.shape)}.")
         if self.map_size is not None and tuple(x.shape[3:]) != self.map_size:
             raise ShapeError(f"The maps are {tuple(x.shape[3:])}; this layer was built with map_size={self.map_size}.")
+
+    def _checked(self, state: object, shape: tuple[int, ...], x: Tensor) -> State:
+        states = _states.check_tensors(state, self.name, ("h", "c"))
+        for name, tensor in zip(("h", "c"), states, strict=True):
+            if tensor.shape != shape:
+                raise ShapeError(f"The state's {name} has the shape {tuple(tensor.shape)}; this call needs {shape}.")
+            _states.check_like(tensor, name, x)
+        return states
 
     def _weights(self, layer: int) -> SimpleNamespace:
         names = ("weight_ih", "weight_hh", "bias_ih", "weight_ci", "weight_cf", "weight_co")
@@ -168,19 +186,17 @@ class ConvLSTM2d(ConvLSTM):
     dimensions = 2
 
 
-def _check(
-    dimensions: int,
-    input_size: int,
-    hidden_size: int,
-    kernel_size: int,
-    num_layers: int,
-    map_size: tuple[int, ...] | None,
-) -> None:
-    sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-    faults = [f"{name}={value} must be at least 1." for name, value in sizes.items() if value < 1]
-    if kernel_size < 1 or kernel_size % 2 == 0:
-        faults.append(f"kernel_size={kernel_size} must be odd, so that a map keeps its size.")
-    if map_size is not None and (len(map_size) != dimensions or min(map_size) < 1):
-        faults.append(f"map_size={map_size} must be {dimensions} whole numbers of at least 1.")
+def _check_places(dimensions: int, kernel_size: object, map_size: Any) -> None:
+    """Raise UsageError where the kernel would change a map's size, or a map has no size of these dimensions."""
+    faults = []
+    if not is_whole(kernel_size, 1) or kernel_size % 2 == 0:  # type: ignore[operator]
+        faults.append(
+            f"kernel_size={kernel_size!r} must be odd, so that a map keeps its size, and one whole number for all "
+            "dimensions."
+        )
+    if map_size is not None:
+        sizes = tuple(map_size) if isinstance(map_size, tuple | list) else ()
+        if len(sizes) != dimensions or not all(is_whole(size, 1) for size in sizes):
+            faults.append(f"map_size={map_size!r} must be {dimensions} whole numbers of at least 1.")
     if faults:
         raise UsageError(" ".join(faults))

@@ -7,9 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
+from nlp_lstm.cells._arguments import with_options
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
 from nlp_lstm.cells.engine import linear
+from nlp_lstm.errors import UsageError
 
 
 class GRUCell(Cell):
@@ -87,9 +89,11 @@ class GRU(RecurrentLayer):
 
     @classmethod
     def build_cell(cls, **options: Any) -> Cell:
-        """Choose the cell by where its reset gate stands."""
+        """Choose the cell by where its reset gate stands. Raises UsageError for an option that it does not have."""
         reset_after = options.pop("reset_after", True)
-        return super().build_cell(**options) if reset_after else GRUResetBeforeCell()
+        if not isinstance(reset_after, bool):
+            raise UsageError(f"reset_after={reset_after!r} must be True or False.")
+        return with_options(cls.cell if reset_after else GRUResetBeforeCell(), options, ("reset_after",))
 
 
 class GRUResetBefore(RecurrentLayer):

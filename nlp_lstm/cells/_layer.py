@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -71,7 +70,9 @@ class RecurrentLayer(LayerParameters):
     ) -> None:
         super().__init__()
         sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        _arguments.check_sizes(sizes, bias)
+        flags = {"bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
+        flags |= {"variational": variational, "learned_state": learned_state}
+        _arguments.check_sizes(sizes, flags)
         _arguments.check_choices(backend, connection, merge)
         self.cell = self.build_cell(**cell_options)
         shares = {"dropout": dropout, "weight_dropout": weight_dropout}
@@ -92,12 +93,7 @@ class RecurrentLayer(LayerParameters):
     @classmethod
     def build_cell(cls, **options: Any) -> Cell:
         """Build the layer's cell; `options` are the cell's fields. Raises UsageError for one that it does not have."""
-        allowed = [field.name for field in dataclasses.fields(cls.cell)]
-        for name in options:
-            if name not in allowed:
-                known = f"Its own are: {', '.join(allowed)}." if allowed else "It has none of its own."
-                raise UsageError(f"The cell {cls.cell.name!r} has no option {name!r}. {known}")
-        return dataclasses.replace(cls.cell, **options)
+        return _arguments.with_options(cls.cell, options)
 
     def forward(
         self,
@@ -105,9 +101,14 @@ class RecurrentLayer(LayerParameters):
         state: Tensor | State | None = None,
         lengths: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | State]:
-        """Run over whole sequences; shapes as in the class. Raises ShapeError where sizes do not fit."""
+        """Run over whole sequences; shapes as in the class.
+
+        Outside autocast the input, the state and the weights are of one floating type. Lengths are on the CPU, as
+        torch has them, or where the input is. Raises ShapeError where something does not fit.
+        """
         if isinstance(x, PackedSequence):
             return self._forward_packed(x, state, lengths)
+        _lengths.check_type(x, self._first_weight)
         if state is not None and lengths is None and self._is_single(x):  # a step of generation
             return self._forward_single(x, state)
         unbatched = x.dim() == 2
@@ -139,6 +140,7 @@ class RecurrentLayer(LayerParameters):
     ) -> tuple[PackedSequence, Tensor | State]:
         if lengths is not None:
             raise UsageError("A PackedSequence brings its own lengths; leave out lengths=.")
+        _lengths.check_type(x.data, self._first_weight)
         padded, sequence_lengths = _lengths.unpack(x)
         _lengths.check_input(padded, self.input_size)
         states = self._read_state(state, padded, False)
@@ -160,7 +162,7 @@ class RecurrentLayer(LayerParameters):
         time = 1 if self.batch_first else 0
         x = x.squeeze(time)
         _lengths.check_features(x, self.input_size)
-        states = _states.read(state, self.cell, self._widths, (self.num_layers, x.shape[0]), x.device)
+        states = _states.read(state, self.cell, self._widths, (self.num_layers, x.shape[0]), x)
         cell, ends = self.cell, []
         step = cell.step if self.backend == "loop" else partial(run_step, cell)
         for layer in range(self.num_layers):
@@ -179,7 +181,7 @@ class RecurrentLayer(LayerParameters):
         if state is None:
             return self._start(x[0])
         rows = self.num_layers * self.directions
-        return _states.read(state, self.cell, self._widths, (rows, x.shape[1]), x.device, unbatched)
+        return _states.read(state, self.cell, self._widths, (rows, x.shape[1]), x, unbatched)
 
     def _start(self, like: Tensor) -> State:
         """Give what sequences start from, for a batch as long as `like` (batch, features), of its type and device."""

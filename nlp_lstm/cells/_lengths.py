@@ -8,6 +8,30 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from nlp_lstm.errors import ShapeError
 
+_CAST = {torch.float32, torch.bfloat16, torch.float16}  # what autocast turns into one another
+
+
+def check_type(x: Tensor, weight: Tensor) -> None:
+    """Raise ShapeError unless x is a tensor of the floating type of a layer's weights, and on their device."""
+    if not isinstance(x, Tensor):
+        raise ShapeError(f"The input is a {type(x).__name__}; a layer takes a tensor or a PackedSequence.")
+    if x.device != weight.device:
+        raise ShapeError(f"The input is on {x.device}, the layer on {weight.device}. Move one with .to().")
+    if x.dtype != weight.dtype and not fits_type(x, weight.dtype):
+        raise ShapeError(
+            f"The input is of the type {x.dtype}, the layer's weights are of {weight.dtype}. "
+            f"Give input.to({weight.dtype}), or move the layer with .to()."
+        )
+
+
+def fits_type(tensor: Tensor, dtype: torch.dtype) -> bool:
+    """Whether a tensor can meet others of `dtype`: it is of that type, or autocast brings the two to one."""
+    if tensor.dtype == dtype:
+        return True
+    device = tensor.device.type
+    can = {tensor.dtype, dtype} <= _CAST and torch.amp.is_autocast_available(device)
+    return can and torch.is_autocast_enabled(device)
+
 
 def check_input(x: Tensor, input_size: int) -> None:
     """Raise ShapeError unless x has three dimensions, the last of `input_size`, and at least one time step."""
@@ -33,9 +57,17 @@ def blank(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def check_lengths(lengths: Tensor, time: int, batch: int, device: torch.device) -> Tensor:
-    """Return `lengths` as int64 on `device`, or raise ShapeError where they do not fit (time, batch)."""
-    lengths = torch.as_tensor(lengths)
-    if lengths.is_floating_point() or lengths.dtype == torch.bool:
+    """Return `lengths` as int64 on `device`, or raise ShapeError where they do not fit (time, batch).
+
+    They come on the CPU, as torch has them, or on `device`; a list or an array of whole numbers will do.
+    """
+    try:
+        lengths = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        raise ShapeError(f"The lengths are a {type(lengths).__name__}; give a tensor of whole numbers.") from None
+    if lengths.device.type == "meta" or lengths.device not in (device, torch.device("cpu")):
+        raise ShapeError(f"The lengths are on {lengths.device}, the input on {device}. Give them there or on the CPU.")
+    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise ShapeError(f"The lengths are {lengths.dtype}; give whole numbers.")
     if tuple(lengths.shape) != (batch,):
         raise ShapeError(f"The lengths have the shape {tuple(lengths.shape)}; give one a sequence, ({batch},).")

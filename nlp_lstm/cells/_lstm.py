@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nlp_lstm.cells._arguments import is_whole, with_options
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
 from nlp_lstm.cells.engine import linear
@@ -80,8 +81,10 @@ class ProjectedLSTMCell(Cell):
     def state_sizes(self, hidden_size: int) -> dict[str, int]:
         """Give the widths: h has proj_size features, c has hidden_size. Raises UsageError where proj_size is larger."""
         size = max(1, hidden_size // 2) if self.proj_size is None else self.proj_size
-        if not 1 <= size <= hidden_size:
-            raise UsageError(f"proj_size={size} must be at least 1 and at most hidden_size={hidden_size}.")
+        if not is_whole(size, 1) or size > hidden_size:
+            raise UsageError(
+                f"proj_size={size!r} must be a whole number, at least 1 and at most hidden_size={hidden_size}."
+            )
         return {"h": size, "c": hidden_size}
 
     def step(self, projected: Tensor, state: State, weights: SimpleNamespace) -> State:
@@ -103,9 +106,10 @@ class LSTM(RecurrentLayer):
 
     @classmethod
     def build_cell(cls, **options: Any) -> Cell:
-        """Choose the cell: a projected one where `proj_size` is not 0."""
+        """Choose the cell: a projected one where `proj_size` is not 0. Raises UsageError for an unknown option."""
         proj_size = options.pop("proj_size", 0)
-        return ProjectedLSTMCell(proj_size) if proj_size else super().build_cell(**options)
+        cell = cls.cell if proj_size in (0, None) else ProjectedLSTMCell(proj_size)
+        return with_options(cell, options, ("proj_size",) if cell is cls.cell else ())
 
 
 class ProjectedLSTM(RecurrentLayer):

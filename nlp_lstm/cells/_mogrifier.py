@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
+from nlp_lstm.cells._arguments import is_whole
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
 from nlp_lstm.cells.engine import linear
@@ -45,8 +46,8 @@ class MogrifierLSTMCell(Cell):
 
     def __post_init__(self) -> None:
         """Refuse fewer than no rounds."""
-        if self.rounds < 0:
-            raise UsageError(f"rounds={self.rounds} must be at least 0.")
+        if not is_whole(self.rounds, 0):
+            raise UsageError(f"rounds={self.rounds!r} must be a whole number of at least 0.")
 
     def parameter_shapes(self, input_size: int, hidden_size: int, bias: bool) -> dict[str, tuple[int, ...]]:
         """Give the shapes; weight_q1, weight_q3, ... are (input_size, hidden_size), weight_r2, ... the other way."""

@@ -72,6 +72,13 @@ class LayerParameters(nn.Module):
         options = "".join(f", {f.name}={getattr(self.cell, f.name)!r}" for f in dataclasses.fields(self.cell))
         return f"{self.input_size}, {self.hidden_size}, num_layers={self.num_layers}{both}{options}"
 
+    @property
+    def _first_weight(self) -> Tensor:
+        """A weight, to tell the type and the device of all."""
+        key = next(iter(self._names[0].values()))
+        weight: Tensor | None = self._parameters.get(key)
+        return getattr(self, key) if weight is None else weight
+
     def _weights(self, index: int) -> SimpleNamespace:
         """Give the weights of one layer and direction, by the names that its cell uses."""
         parameters = self._parameters

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nlp_lstm.cells._arguments import is_whole
 from nlp_lstm.cells._cell import ScanCell, State
 from nlp_lstm.cells._layer import RecurrentLayer
 from nlp_lstm.cells._scan import linear_recurrence, shifted
@@ -43,8 +44,8 @@ class QRNNCell(ScanCell):
 
     def __post_init__(self) -> None:
         """Refuse a window without a past: with the present input alone there is nothing pending."""
-        if self.window < 2:
-            raise UsageError(f"window={self.window} must be at least 2.")
+        if not is_whole(self.window, 2):
+            raise UsageError(f"window={self.window!r} must be a whole number of at least 2.")
 
     def parameter_shapes(self, input_size: int, hidden_size: int, bias: bool) -> dict[str, tuple[int, ...]]:
         """Give the shapes: weight_ih is (window * 3 * hidden_size, input_size); there is no recurrent matrix."""

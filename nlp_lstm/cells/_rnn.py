@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from nlp_lstm.cells._arguments import with_options
 from nlp_lstm.cells._cell import Cell, State
 from nlp_lstm.cells._layer import RecurrentLayer
 from nlp_lstm.cells.engine import linear
@@ -69,13 +70,12 @@ class RNN(RecurrentLayer):
 
     @classmethod
     def build_cell(cls, **options: Any) -> Cell:
-        """Choose the cell by its nonlinearity."""
+        """Choose the cell by its nonlinearity. Raises UsageError for an option that it does not have."""
         nonlinearity = options.pop("nonlinearity", None)
-        if nonlinearity is None:
-            return super().build_cell(**options)
-        if nonlinearity not in _NONLINEARITIES:
+        if nonlinearity is not None and str(nonlinearity) not in _NONLINEARITIES:
             raise unknown_name("nonlinearity", str(nonlinearity), _NONLINEARITIES)
-        return _NONLINEARITIES[nonlinearity]
+        cell = cls.cell if nonlinearity is None else _NONLINEARITIES[str(nonlinearity)]
+        return with_options(cell, options, ("nonlinearity",))
 
 
 class ReLURNN(RNN):

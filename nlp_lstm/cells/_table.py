@@ -43,6 +43,6 @@ def recurrent_layer(cell: str, input_size: int, hidden_size: int, **options: Any
 
     Raises UsageError, with the nearest name, where the table holds no such cell.
     """
-    if cell not in CELLS:
-        raise unknown_name("cell", cell, CELLS)
+    if not isinstance(cell, str) or cell not in CELLS:
+        raise unknown_name("cell", str(cell), CELLS)
     return CELLS[cell](input_size, hidden_size, **options)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from nlp_lstm.errors import TrainingError
 from nlp_lstm.training._checkpoint import generators, write_tensors
@@ -17,25 +20,83 @@ class NotFiniteError(TrainingError):
 
 
 def not_finite(
-    name: str, value: float, step: int, options: TrainingOptions, model: nn.Module, batch: int | None
+    name: str,
+    value: float,
+    step: int,
+    options: TrainingOptions,
+    model: nn.Module,
+    batch: int | None = None,
+    again: Callable[[], object] | None = None,
 ) -> NotFiniteError:
-    """Build the error for a `value` that is not finite: the step, the place in the data, the layers, and cures."""
+    """Build the error for a `value` that is not finite: the step, the place in the data, the layers, and cures.
+
+    `again` computes the loss once more, to see which layer loses it.
+    """
     place = "" if batch is None else f", in batch {batch:,} of the data"
     return NotFiniteError(
-        f"The {name} is {value} at step {step:,}{place}. {_culprit(model)}"
+        f"The {name} is {value} at step {step:,}{place}. {_culprit(model, again)}"
         f"Lower --learning-rate (now {options.learning_rate}) or "
         f"--clip-norm (now {options.clip_norm}), or give --precision fp32."
     )
 
 
-def _culprit(model: nn.Module) -> str:
-    """Name the first parameter whose weights, or else whose gradient, are not finite."""
-    for what in ("weights", "gradient"):
-        for name, parameter in model.named_parameters():
-            tensor = parameter.detach() if what == "weights" else parameter.grad
-            if tensor is not None and not bool(tensor.isfinite().all()):
-                return f"The first that is not finite: the {what} of {name}. "
-    return ""
+def _culprit(model: nn.Module, again: Callable[[], object] | None) -> str:
+    """Name the weights that are lost, and the layer where the pass forward is, or else the gradients."""
+    parameters = dict(model.named_parameters())
+    weights = _lost("weights", {name: parameter.detach() for name, parameter in parameters.items()})
+    layer = _first_layer(model, again) if again is not None else ""
+    gradients = {name: parameter.grad for name, parameter in parameters.items() if parameter.grad is not None}
+    return weights + layer or _lost("gradients", gradients)
+
+
+def _lost(what: str, tensors: dict[str, Tensor]) -> str:
+    lost = [name for name, tensor in tensors.items() if not _is_finite(tensor)]
+    if not lost:
+        return ""
+    if len(lost) == len(tensors) > 1:
+        return f"The {what} of all {len(lost)} parameters are not finite. "
+    named = ", ".join(lost[:3]) + (f" and {len(lost) - 3} more" if len(lost) > 3 else "")
+    return f"The {what} of {len(lost)} of {len(tensors)} parameters are not finite: {named}. "
+
+
+def _first_layer(model: nn.Module, again: Callable[[], object]) -> str:
+    """Name the first module in the order of calls that meets or makes what is not finite; nothing where all are well.
+
+    An inner module is seen before the one it is part of, so that the smallest is named.
+    """
+    found: list[str] = []
+
+    def watch(name: str, module: nn.Module) -> Iterable[RemovableHandle]:
+        label = f"{name} ({type(module).__name__})" if name else f"the {type(module).__name__}"
+
+        def before(_: nn.Module, given: Any, named: Any) -> None:
+            if not found and not _is_finite((given, named)):
+                found.append(f"What goes into {label} is not finite already. ")
+
+        def after(_: nn.Module, _given: Any, output: Any) -> None:
+            if not found and not _is_finite(output):
+                found.append(f"The first layer whose output is not finite: {label}. ")
+
+        yield module.register_forward_pre_hook(before, with_kwargs=True)
+        yield module.register_forward_hook(after)
+
+    handles = [handle for name, module in model.named_modules() for handle in watch(name, module)]
+    try:
+        with torch.no_grad():
+            again()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else ""
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether all numbers of a tensor, or of tensors in tuples and dictionaries, are finite."""
+    if isinstance(value, Tensor):
+        return bool(value.isfinite().all())
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return not isinstance(value, tuple | list) or all(map(_is_finite, value))
 
 
 def save_failure(folder: Path, step: int, model: nn.Module, batch: int, carry: Any) -> None:

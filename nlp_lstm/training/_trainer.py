@@ -150,10 +150,8 @@ class Trainer(TrainingState):
         counts = [self.objective.count(batch) for batch in group_of_batches]
         scale = 1 / max(1, sum(counts))
         carry, losses = self.carry, []
-        for batch in group_of_batches:
-            part, own = self.processes.part(batch)
-            loss, after = self.objective.loss(part, self.carry, scale * own)
-            self.carry = after if own else None
+        for loss, after in self._losses(group_of_batches, carry, scale):
+            self.carry = after
             loss.backward()
             losses.append(loss.detach())
         value = self.processes.sum_gradients(self.objective.model, torch.stack(losses).sum())
@@ -162,7 +160,10 @@ class Trainer(TrainingState):
             value = value + 0 * norm  # a gradient that is not finite makes the loss so, and is found out
         if value.device.type == "cpu" and not math.isfinite(value):  # elsewhere, looking would wait for the device
             self._save_failure(carry)
-            raise not_finite("loss", float(value), self.step + 1, self.options, self.objective.model, self.batch)
+            raise not_finite(
+                *("loss", float(value), self.step + 1, self.options, self.objective.model, self.batch),
+                again=lambda: list(self._losses(group_of_batches, carry, scale)),
+            )
         self.total = value if self.total is None else self.total + value
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -171,6 +172,14 @@ class Trainer(TrainingState):
         self.batch += len(group_of_batches)
         self.average.update(self.step)
         return sum(counts)
+
+    def _losses(self, batches: list[Any], carry: Any, scale: float) -> Iterator[tuple[torch.Tensor, Any]]:
+        """Give the loss of each batch in turn, and what it carries to the next."""
+        for batch in batches:
+            part, own = self.processes.part(batch)
+            loss, after = self.objective.loss(part, carry, scale * own)
+            carry = after if own else None
+            yield loss, carry
 
     def _save_failure(self, carry: Any) -> None:
         carries = self.processes.gather(to_device(carry, torch.device("cpu")))
@@ -185,7 +194,7 @@ class Trainer(TrainingState):
 
     def _finite(self, name: str, value: float) -> float:
         if not math.isfinite(value):
-            raise not_finite(name, value, self.step, self.options, self.objective.model, None)
+            raise not_finite(name, value, self.step, self.options, self.objective.model)
         return value
 
     def _validate(self) -> None:

@@ -132,7 +132,7 @@ def test_batch_first_copies_and_types():
     ("options", "words"),
     [
         ({"kernel_size": 2}, "kernel_size=2 must be odd"),
-        ({"num_layers": 0}, "num_layers=0 must be at least 1"),
+        ({"num_layers": 0}, "num_layers=0 must be a whole number of at least 1"),
         ({"map_size": (4,)}, r"map_size=\(4,\) must be 2 whole numbers"),
     ],
 )
@@ -160,3 +160,31 @@ def test_what_does_not_fit(x, state, words):
         _layer(2, map_size=(4, 3)).float()(x, state)
     with pytest.raises(ShapeError, match=r"takes \(time, batch, channels, length\)"):
         _layer(1).float()(torch.zeros(4, 2, 5))
+
+
+@pytest.mark.parametrize("dimensions", LAYERS)
+def test_autocast_multiplies_in_bf16_and_keeps_states_in_fp32(dimensions):
+    layer = _layer(dimensions, map_size=MAPS[dimensions])
+    x = _input(dimensions)
+    exact = [one.detach() for one in (layer(x)[0], *layer(x)[1])]
+    layer.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        output, state = layer(x.float())
+        layer(x.float(), state)
+    for found, one in zip((output, *state), exact, strict=True):
+        assert found.dtype == torch.float32
+        assert not torch.allclose(found.double(), one, atol=1e-6)  # its products are in bf16
+        # bf16 keeps 8 bits: products are off by up to 2^-8 of their size, at each of four steps.
+        assert float((found.detach().double() - one).abs().max()) < 0.05 * max(1.0, float(one.abs().max()))
+    (output.sum() + state[1].sum()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("dimensions", LAYERS)
+def test_a_layer_in_bf16_is_near_one_in_fp64(dimensions):
+    layer = _layer(dimensions)
+    x = _input(dimensions)
+    exact = layer(x)[0].detach()
+    half, state = layer.bfloat16()(x.bfloat16())
+    assert half.dtype == state[1].dtype == torch.bfloat16
+    assert float((half.detach().double() - exact).abs().max()) < 0.08 * max(1.0, float(exact.abs().max()))

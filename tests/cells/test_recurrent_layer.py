@@ -77,6 +77,21 @@ def test_equals_torch_with_its_weights(name, backend, bidirectional, batch_first
     _assert_close(*results)
 
 
+@pytest.mark.parametrize("name", TORCH)
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("bias", [False, True])
+def test_weights_of_torch_are_loaded(name, backend, bias):
+    options = {"num_layers": 2, "bidirectional": True, "bias": bias}
+    torch.manual_seed(1)
+    oracle = TORCH[name](INPUT, HIDDEN, dtype=torch.float64, **options)
+    layer = _layer(name, backend, **options)
+    x, state = torch.randn(TIME, BATCH, INPUT, dtype=torch.float64), _state(layer)
+    assert not torch.allclose(layer(x, state)[0], oracle(x, state)[0])
+    layer.load_state_dict(oracle.state_dict())
+    (output, end), (expected, expected_end) = layer(x, state), oracle(x, state)
+    _assert_close([output, *_tensors(end)], [expected, *_tensors(expected_end)])
+
+
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("backend", OWN_BACKENDS)
 @pytest.mark.parametrize(("bidirectional", "garbage"), [(False, float("nan")), (True, float("nan")), (True, 1e6)])
@@ -113,6 +128,22 @@ def test_packed_sequences_come_in_and_go_out_as_in_torch(name, backend, enforce_
     _assert_close(pad_packed_sequence(output), pad_packed_sequence(expected))
     _assert_close([output.data], [expected.data])
     _assert_close(_tensors(end), _tensors(expected_end))
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("backend", OWN_BACKENDS)
+@pytest.mark.parametrize("enforce_sorted", [False, True])
+def test_a_packed_sequence_is_what_lengths_are(name, backend, enforce_sorted):
+    layer = _layer(name, backend, num_layers=2, bidirectional=True)
+    lengths = torch.tensor([7, 5, 3, 1]) if enforce_sorted else torch.tensor([3, 7, 1, 5])
+    x, state = torch.randn(TIME, BATCH, INPUT, dtype=torch.float64), _state(layer)
+    expected, expected_end = layer(x, state, lengths=lengths)
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=enforce_sorted)
+    output, end = layer(packed, state)
+    padded, found = pad_packed_sequence(output)
+    assert torch.equal(found, lengths)
+    assert (output.sorted_indices is None) == enforce_sorted
+    _assert_close([padded, *_tensors(end)], [expected, *_tensors(expected_end)])
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -97,7 +97,7 @@ def fused_available(cell: Equations, x: Tensor) -> bool:  # noqa: ARG001  a cell
 
     The weights are taken to be of the type of x, or fp32 under autocast.
     """
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return False
     if not torch.is_autocast_enabled("cpu"):
         return x.dtype == torch.float32 and time_loop() is not None

@@ -162,6 +162,43 @@ def test_another_source_is_another_library(monkeypatch, compiler):
     assert second.chunks(1) - first.chunks(1) == 1000
 
 
+@pytest.mark.parametrize("change", ["source", "torch", "processor", "compiler's content", "compiler's date", "path"])
+def test_a_library_is_of_its_source_torch_processor_and_compiler(change, tmp_path, monkeypatch):
+    from nlp_lstm.cells.engine import _compiler
+
+    built = []
+    monkeypatch.setattr(_compiler, "_build", lambda compiler, name, library, source, path: built.append(library))
+    commands = [tmp_path / "one", tmp_path / "two"]
+    for command in commands:
+        command.write_text("#!/bin/sh\n")
+        command.chmod(0o755)
+        os.utime(command, ns=(10**18, 10**18))
+    monkeypatch.setenv("CXX", str(commands[0]))
+    source = SOURCE
+
+    def build():
+        assert _compiler._attempt("keyed", source, build=True) is None  # there is nothing to load
+        return built[-1]
+
+    before = build()
+    assert before.startswith("nlp_lstm_keyed_")
+    assert build() == before
+    if change == "source":
+        source += "\n"
+    elif change == "torch":
+        monkeypatch.setattr(torch, "__version__", "2.99.0")
+    elif change == "processor":
+        monkeypatch.setattr(_compiler, "_processor", lambda: "model name: another")
+    elif change == "compiler's content":
+        commands[0].write_text("#!/bin/sh\n\n")
+        os.utime(commands[0], ns=(10**18, 10**18))
+    elif change == "compiler's date":
+        os.utime(commands[0], ns=(10**18, 2 * 10**18))
+    else:
+        monkeypatch.setenv("CXX", str(commands[1]))
+    assert build() != before
+
+
 def test_the_home_folder_is_where_the_cache_is_by_default(monkeypatch, tmp_path):
     from nlp_lstm.cells.engine import _compiler
 
