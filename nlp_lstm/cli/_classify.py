@@ -16,6 +16,7 @@ from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.cli._options import new_parser, parse
 from nlp_lstm.cli._runs import load_of_kind
 from nlp_lstm.cli._terminal import is_terminal, note, write
+from nlp_lstm.cli._threads import add_threads, take_threads
 from nlp_lstm.errors import UsageError
 
 _DESCRIPTION = """Classify text with a trained classifier: one line in, one line out, `label TAB probability`.
@@ -48,6 +49,7 @@ def run(arguments: list[str]) -> int:
     """Load the run and classify the lines of stdin or the entries of a conversation."""
     options = parse(_parser(), arguments)
     page = _free_file(options["html"])
+    take_threads(options)
     task = load_of_kind(options["run"], "classification", "classify takes a classifier")
     method = options["explain"] or (_DEFAULT_METHOD if page is not None else None)
     if is_terminal(sys.stdin) and page is None and not options["json"]:
@@ -89,6 +91,7 @@ def _parser() -> jsonargparse.ArgumentParser:
         "leave-one-out; on a terminal as colours",
     )
     parser.add_argument("--html", type=str, metavar="FILE", help="write the explanations to a new HTML page as well")
+    add_threads(parser)
     return parser
 
 

@@ -8,6 +8,7 @@ import sys
 
 from nlp_lstm.cli._held_out import add_data_options, data_flags_given, data_options, note_data
 from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._threads import add_threads, take_threads
 
 _DESCRIPTION = """Test whether two runs of one task differ by more than chance, on the same held-out data: by
 default the test split of the data they were trained on. B - A is above 0 where run B has the higher score.
@@ -22,8 +23,10 @@ def run(arguments: list[str]) -> int:
     parser.add_argument("run_b", metavar="RUN_B", type=str, help="run folder of the same task")
     add_data_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object in one line")
+    add_threads(parser)
     options = parse(parser, arguments)
     data_flags_given(options)
+    take_threads(options)
 
     from nlp_lstm.tasks import compare, load
 

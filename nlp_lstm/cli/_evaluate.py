@@ -15,6 +15,7 @@ import jsonargparse
 from nlp_lstm.cli._held_out import add_data_options, data_flags_given, data_options, note_data
 from nlp_lstm.cli._options import new_parser, parse
 from nlp_lstm.cli._terminal import note, write
+from nlp_lstm.cli._threads import add_threads, take_threads
 from nlp_lstm.errors import DataError, UsageError
 
 _DESCRIPTION = """Score a run on held-out text, by default the test split of the data it was trained on.
@@ -26,6 +27,7 @@ def run(arguments: list[str]) -> int:
     """Score a run, or two files, and print the scores as text or as one JSON object."""
     options = parse(_parser(), arguments)
     _check(options)
+    take_threads(options)
     with contextlib.redirect_stdout(sys.stderr):  # what libraries print while loading is no result
         scores = _scores_of_run(options) if options["run"] is not None else _scores_of_files(options)
     if options["json"]:
@@ -53,6 +55,7 @@ def _parser() -> jsonargparse.ArgumentParser:
     )
     parser.add_argument("--rouge", action="store_true", help="the outputs are summaries: ROUGE with BLEU and chrF")
     parser.add_argument("--json", action="store_true", help="print one JSON object in one line")
+    add_threads(parser)
     return parser
 
 

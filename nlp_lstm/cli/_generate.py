@@ -14,6 +14,7 @@ from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.cli._options import new_parser, parse
 from nlp_lstm.cli._runs import load_of_kind
 from nlp_lstm.cli._terminal import is_terminal, note, write
+from nlp_lstm.cli._threads import add_threads, take_threads
 from nlp_lstm.errors import UsageError
 
 _DESCRIPTION = """Continue text with a trained language model; only what the model adds is printed.
@@ -29,6 +30,7 @@ def run(arguments: list[str]) -> int:
     """Load the run and continue the prompt, the lines of stdin or the entries of a conversation."""
     options = parse(_parser(), arguments)
     _check(options)
+    take_threads(options)
     sampling = _sampling_options(options)
     task = load_of_kind(options["run"], "language_modeling", "generate takes a language model")
     if options["prompt"] is not None and options["samples"] == 1:
@@ -71,6 +73,7 @@ def _parser() -> jsonargparse.ArgumentParser:
         "--repetition-penalty", type=float, metavar="X", help="above 1 makes recent tokens rarer; 1 is off"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the same text again; line i of stdin uses N + i")
+    add_threads(parser)
     return parser
 
 

@@ -16,6 +16,7 @@ from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.cli._options import new_parser, parse
 from nlp_lstm.cli._runs import load_of_kind
 from nlp_lstm.cli._terminal import is_terminal, note, write
+from nlp_lstm.cli._threads import add_threads, take_threads
 from nlp_lstm.errors import NlpLstmError, UsageError
 
 _DESCRIPTION = """Translate with a trained translator, or do what else a model learnt from pairs of texts.
@@ -48,6 +49,7 @@ def run(arguments: list[str]) -> int:
     """Load the run and translate the lines of stdin or the entries of a conversation."""
     options = parse(_parser(), arguments)
     _check(options)
+    take_threads(options)
     search = _search(options)
     picture = _picture(options)
     task = _load_translators([options["run"], *(options["ensemble"] or [])])
@@ -85,6 +87,7 @@ def _parser() -> jsonargparse.ArgumentParser:
     parser.add_argument(
         "--picture", type=str, metavar="FILE", help="draw what the words of the first line attended to (extra `plot`)"
     )
+    add_threads(parser)
     return parser
 
 

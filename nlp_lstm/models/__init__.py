@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from nlp_lstm.models._classifier_output import OrdinalOutput, label_losses, probabilities
     from nlp_lstm.models._classifier_vectors import load_word_vectors
     from nlp_lstm.models._cross_entropy import IGNORED, cross_entropy, token_losses
-    from nlp_lstm.models._device import autocast, choose_device, choose_precision, has_fast_bf16, seconds_compiling
+    from nlp_lstm.models._device import (
+        autocast,
+        choose_device,
+        choose_precision,
+        has_fast_bf16,
+        seconds_compiling,
+        use_threads,
+    )
     from nlp_lstm.models._dropout import LockedDropout, embed
     from nlp_lstm.models._encoder_decoder import EncoderDecoder, PairBatch
     from nlp_lstm.models._encoder_decoder_encoder import Memory
@@ -67,6 +74,7 @@ __all__ = [
     "probabilities",
     "seconds_compiling",
     "token_losses",
+    "use_threads",
 ]
 
 __getattr__ = lazy_names(
@@ -109,5 +117,6 @@ __getattr__ = lazy_names(
         "has_fast_bf16": "_device",
         "initialize_recurrent": "_initialization",
         "token_losses": "_cross_entropy",
+        "use_threads": "_device",
     },
 )

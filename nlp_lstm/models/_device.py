@@ -41,6 +41,12 @@ def choose_precision(name: str, device: torch.device) -> str:
     return name
 
 
+def use_threads(number: int) -> None:
+    """Compute with so many processor threads from now on; 0 leaves what torch takes, all that the machine offers."""
+    if number:
+        torch.set_num_threads(number)
+
+
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
     """Return the context in which products run in bf16 (weights stay fp32), or one that changes nothing."""
     if precision == "bf16":

@@ -35,11 +35,16 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Give the temporary name to write a file under; it is renamed at the end, and where that is not reached removed.
 
     A training that is killed leaves such a file, and the next one in the folder knows it by its name and removes it.
+    An OSError that names no file, as that of a disk which is full, gets the name of this one.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

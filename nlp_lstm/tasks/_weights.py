@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,10 +29,21 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def write_weights(path: Path, model: nn.Module) -> None:
-    """Write a model's parameters as safetensors, a shared one once, under a temporary name, then rename."""
+    """Write a model's parameters as safetensors, a shared one once, under a temporary name, then rename.
+
+    Raises OSError, which names the file, where it cannot be written: the disk is full, say.
+    """
     tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
     with written_whole(path) as temporary:
-        save_file(tensors, temporary)
+        try:
+            save_file(tensors, temporary)
+        except SafetensorError as error:
+            number = re.search(
+                r"\(os error (\d+)\)", str(error)
+            )  # the system's error, of which it keeps the text alone
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def read_shapes(folder: Path) -> Shapes:

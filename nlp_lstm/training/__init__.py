@@ -8,6 +8,7 @@ from nlp_lstm.training._options import BUDGETS, TrainingOptions
 if TYPE_CHECKING:
     from nlp_lstm.training._checkpoint import newest_checkpoint
     from nlp_lstm.training._classification import ClassificationObjective, describe_error
+    from nlp_lstm.training._finite import repeat_failed_step
     from nlp_lstm.training._fit import fit
     from nlp_lstm.training._memory import keep_freed_memory
     from nlp_lstm.training._objective import LanguageModelObjective, Objective
@@ -32,6 +33,7 @@ __all__ = [
     "keep_freed_memory",
     "metrics_lines",
     "newest_checkpoint",
+    "repeat_failed_step",
     "report",
     "start_run",
 ]
@@ -50,6 +52,7 @@ __getattr__ = lazy_names(
         "keep_freed_memory": "_memory",
         "metrics_lines": "_run_folder",
         "newest_checkpoint": "_checkpoint",
+        "repeat_failed_step": "_finite",
         "report": "_report",
         "TranslationObjective": "_translation",
         "start_run": "_run",

@@ -33,9 +33,18 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 
 
 def write_tensors(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain values under a temporary name, then rename."""
-    with written_whole(path) as temporary:
-        torch.save(state, temporary)
+    """Write tensors and plain values under a temporary name, then rename.
+
+    Raises OSError, which names the file, where it cannot be written: the disk is full, say.
+    """
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(state, file)
+        except RuntimeError as error:
+            # After a write that failed torch closes its archive all the same; that fails as well, and hides the reason.
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def newest_checkpoint(folder: Path) -> dict[str, Any]:
@@ -57,7 +66,7 @@ def take_newest(folder: Path, take: Callable[[dict[str, Any]], object]) -> tuple
     misfit = ""
     for step, path in _checkpoints(folder):
         try:
-            state = _read_checkpoint(folder, path)
+            state = read_checkpoint(folder, path)
         except Exception as error:  # a damaged file makes torch raise whatever its reader happens to meet
             if _is_out_of_memory(error):
                 raise
@@ -103,7 +112,11 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def _read_checkpoint(folder: Path, path: Path) -> dict[str, Any]:
+def read_checkpoint(folder: Path, path: Path) -> dict[str, Any]:
+    """Read what `write_tensors` wrote to a file in a run folder: tensors and plain values, and nothing else.
+
+    Raises whatever torch's reader happens to meet where the file is damaged, and ValueError where it is refused.
+    """
     _require_archive(folder, path)
     state = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
@@ -136,8 +149,8 @@ def _require_archive(folder: Path, path: Path) -> None:
 
 
 def generators() -> list[Tensor]:
-    """States of torch's random generators: the processor's, then that of the CUDA device in use."""
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_available() else [])]
+    """States of torch's random generators: the processor's, then that of the CUDA device, where one is in use."""
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else [])]
 
 
 def set_generators(states: list[Tensor]) -> None:

@@ -46,9 +46,9 @@ def launcher_here() -> list[str]:
     return ["torchrun", *(["--standalone"] if here == str(count) else []), "--nproc-per-node", here]
 
 
-def launched_again() -> bool:
-    """Whether `torchrun --max-restarts` has started this process in the place of one that died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0) > 0
+def restarts_here() -> int:
+    """How often `torchrun --max-restarts` has started the processes again because one of this machine had ended."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT") or 0)
 
 
 def use_own_gpu(name: str) -> None:
@@ -141,15 +141,17 @@ class Processes:
     def sum_gradients(self, model: nn.Module, loss: Tensor) -> Tensor:
         """Add up the gradients in place, and the loss, which is returned; one message for all of them.
 
-        DistributedDataParallel would divide by the number of processes, sum after each backward pass, and needs to know
-        which parameters are frozen; a sum of losses that are scaled by the count over all processes needs none of that.
+        A message before it says who has which: rows without a rare word leave its cluster out. DistributedDataParallel
+        would divide by the number of processes, where the losses are scaled by the count over all of them already; send
+        after each of the backward passes that are accumulated, unless told not to; and keep to the parameters that were
+        trained when it was built, where layers are thawed later.
         """
         if self.count == 1:
             return loss
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         there = loss.new_tensor([parameter.grad is not None for parameter in parameters])
         for parameter, found in zip(parameters, self.sum(there).tolist(), strict=True):
-            if found and parameter.grad is None:  # rows without a rare word leave its cluster out, and others' do not
+            if found and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         whole = self.sum(torch.cat([loss.reshape(1), *(gradient.reshape(-1) for gradient in gradients)]))
@@ -212,7 +214,13 @@ def join(device: torch.device) -> Processes:
         raise UsageError(f"Several processes cannot train on {device.type}. Give --device cpu.")
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
-        dist.init_process_group(backend, timeout=_PATIENCE)
+        if "TORCHELASTIC_RUN_ID" in os.environ:  # of torchrun; others set no more than what _LAUNCHED names
+            from nlp_lstm.training._meeting import meet  # here, since some builds of torch have no such stores
+
+            store, rank, _ = meet(_PATIENCE)
+            dist.init_process_group(backend, timeout=_PATIENCE, store=store, rank=rank, world_size=count)
+        else:
+            dist.init_process_group(backend, timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise TrainingError(f"The {count} processes did not meet at {where} ({error}). Start them again.") from None

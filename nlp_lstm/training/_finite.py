@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from nlp_lstm.errors import TrainingError
-from nlp_lstm.training._checkpoint import generators, write_tensors
+from nlp_lstm.training._checkpoint import read_checkpoint, set_generators, to_device, write_tensors
+from nlp_lstm.training._objective import Objective, Resumable
 from nlp_lstm.training._options import TrainingOptions
+from nlp_lstm.training._restored import MisfitError, copy_tensors, part_of, require_generators
 
 
 class NotFiniteError(TrainingError):
@@ -99,15 +102,53 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, tuple | list) or all(map(_is_finite, value))
 
 
-def save_failure(folder: Path, step: int, model: nn.Module, batch: int, carry: Any) -> None:
-    """Write failed-step-N.pt: weights, carried state, number of the batch and generators, to run the step again.
+def save_failure(folder: Path, step: int, model: nn.Module, values: dict[str, Any]) -> None:
+    """Write failed-step-N.pt: the model's weights, which the step has not changed, and what else `values` holds.
 
-    The generators are as they were when the step had failed; where it draws (dropout), another draw may pass.
+    That is what `repeat_failed_step` needs: `data`, `batch` (the number of the first one), `batches` (how many),
+    `position`, `carry`, and `generators`, as they were before the step drew anything, a list of states a process.
     """
-    values = {
-        "weights": [parameter.detach() for parameter in model.parameters()],
-        "carry": carry,
-        "batch": batch,
-        "generators": generators(),
-    }
-    write_tensors(folder / f"failed-step-{step:09d}.pt", values)
+    weights = [parameter.detach() for parameter in model.parameters()]
+    write_tensors(folder / f"failed-step-{step:09d}.pt", {"weights": weights, **values})
+
+
+def repeat_failed_step(file: str | Path, objective: Objective) -> Tensor:
+    """Compute the loss of a failed-step-N.pt again, to see where it goes wrong; its `backward` gives the gradients.
+
+    `objective` is that of the run, as its recipe builds it: put this in the place of `fit` in a copy of the recipe. Its
+    model gets the weights from before the step, and torch's random generators the states that the step drew from, so
+    that dropout drops the same. With the threads, the device and the precision of the run, the loss is the same to the
+    bit; of several processes all rows are computed here, with the draws of the first.
+    `torch.autograd.detect_anomaly()` around both names the operation.
+
+    Raises TrainingError where the file does not load, or is one of another model or of other data.
+    """
+    path, model = Path(file), objective.model
+    try:
+        values = read_checkpoint(path.parent, path)
+    except Exception as error:  # a damaged file makes torch raise whatever its reader happens to meet
+        raise TrainingError(f"{path} does not load ({error}). Train again until the step fails.") from error
+    try:
+        if part_of(values, "data", str) != objective.data_sha:
+            raise MisfitError("its batches are of other data")
+        copy_tensors("weights", list(model.parameters()), part_of(values, "weights", list))
+        batches = _batches(objective, values)
+        states = part_of(values, "generators", list)
+        require_generators(states or [[]])  # none is a process without states
+    except MisfitError as error:
+        raise TrainingError(f"{path} does not fit the model and the data: {error}. Build those of its run.") from None
+    carry = to_device(values.get("carry"), next(model.parameters()).device)
+    scale, losses = 1 / max(1, sum(map(objective.count, batches))), []
+    model.train()
+    set_generators(states[0])
+    for batch in batches:
+        loss, carry = objective.loss(batch, carry, scale)
+        losses.append(loss)
+    return torch.stack(losses).sum()
+
+
+def _batches(objective: Objective, values: dict[str, Any]) -> list[Any]:
+    number = part_of(values, "batch", int)
+    if isinstance(objective, Resumable):
+        objective.go_on_from(number, values.get("position"))
+    return list(islice(objective.batches(number), part_of(values, "batches", int)))

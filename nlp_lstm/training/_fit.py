@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 
-from nlp_lstm.errors import Stopped
+from nlp_lstm.errors import Stopped, TrainingError
 from nlp_lstm.training._finite import NotFiniteError
 from nlp_lstm.training._interrupt import Interrupt
 from nlp_lstm.training._memory import keep_freed_memory
@@ -31,9 +32,9 @@ def fit(
     Of several processes that `torchrun` started, each takes its rows of every batch, so that the batch size is that of
     all together, and only the first one returns from here: the others exit (SystemExit) when training is over.
 
-    Raises TrainingError where the loss is no longer finite or no checkpoint to resume fits, RunFolderError where the
-    run folder cannot be written or another training writes to it, and KeyboardInterrupt after Ctrl-C or SIGTERM, when a
-    checkpoint has been written.
+    Raises TrainingError where the loss is no longer finite, no checkpoint to resume fits, or the disk is full;
+    RunFolderError where the run folder cannot be written or another training writes to it; and KeyboardInterrupt after
+    Ctrl-C or SIGTERM, when a checkpoint has been written, or at once after a second one.
     """
     keep_freed_memory()
     shown = Progress(item, describe)
@@ -50,9 +51,20 @@ def fit(
         if not first:  # all come here together, and the first one says it
             raise SystemExit(error.exit_code) from None
         raise
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and (run.folder / "config.json").exists():
+            raise _no_space(error, run) from error
+        raise
     finally:
         shown.close()
         run.close()
     if not first:
         raise SystemExit(0)
     return result
+
+
+def _no_space(error: OSError, run: Run) -> TrainingError:
+    return TrainingError(
+        f"There is no space left on the disk while writing {error.filename or run.folder}. What was saved before is "
+        f"whole: free some space. To go on: {run.resume_command}"
+    )

@@ -7,9 +7,11 @@ import threading
 from types import FrameType
 from typing import Any
 
+from nlp_lstm.errors import Stopped
+
 
 class Interrupt:
-    """Within a `with`, the first SIGINT or SIGTERM only sets `signal`; a second one stops at once."""
+    """Within a `with`, the first SIGINT or SIGTERM only sets `signal`; a second one raises Stopped at once."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
@@ -29,5 +31,5 @@ class Interrupt:
 
     def _arrived(self, number: int, _frame: FrameType | None) -> None:
         if self.signal is not None:
-            raise KeyboardInterrupt
+            raise Stopped(number)
         self.signal = number

@@ -40,12 +40,14 @@ def _card(
     run: Run, task: Task[Any], data: Described, split: str, scores: str, trained: str, sample: str, use: str
 ) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.config["versions"].items())
+    chips = ", ".join(filter(None, (run.config["processor"], run.config["accelerator"])))
     notes = "".join(f" {note}" for note in data.notes)
     return (
         f"---\nlibrary_name: nlp_lstm\npipeline_tag: {task.pipeline_tag}\ntags: [lstm, {run.recipe}]\n---\n\n"
         f"# {run.folder.name}\n\n{task.description} trained by the recipe `{run.recipe}` of nlp_lstm.\n\n"
         f"- Data: {data.description}.{notes}\n- Command: `{run.config['command']}`\n- Training: {trained}\n"
-        f"- Machine: {run.config['device']}, {run.config['precision']}, {run.config['threads']} threads; {versions}\n"
+        f"- Machine: {run.config['device']}, {run.config['precision']}, {run.config['threads']} threads; {chips}; "
+        f"{versions}\n"
         f"- Seed: {run.options.seed}\n\n## Scores on the {split} split\n\n```\n{scores}\n```\n\n"
         f"## A sample\n\n```\n{sample}\n```\n\n## Use\n\n```\n{use}\n```\n"
     )

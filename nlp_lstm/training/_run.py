@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -14,13 +13,13 @@ from typing import Any, Protocol
 
 import torch
 
-from nlp_lstm import __version__
 from nlp_lstm.data import lasting_name, unlock
 from nlp_lstm.errors import RunFolderError
-from nlp_lstm.models import choose_device, choose_precision
+from nlp_lstm.models import choose_device, choose_precision, use_threads
 from nlp_lstm.tasks import write_text
 from nlp_lstm.training._command import code_state, command_of, resume_command
-from nlp_lstm.training._distributed import join, launched_again, rank_here, use_own_gpu
+from nlp_lstm.training._distributed import join, rank_here, restarts_here, use_own_gpu
+from nlp_lstm.training._machine import accelerator, processor, versions
 from nlp_lstm.training._options import TrainingOptions
 from nlp_lstm.training._run_folder import (
     METRICS,
@@ -65,17 +64,12 @@ class Run:
         self.options: TrainingOptions = config.training
         if self.options.tensorboard:
             require_tensorboard()
-        named = self.options.run
-        self._taken_up = launched_again() and named is not None and (Path(named) / "config.json").exists()
         settings = asdict(config)
         self.config: dict[str, Any] = {"recipe": self.recipe, "config": settings, "seed": self.options.seed}
         if isinstance(settings.get("data"), dict):
             self.config["data"] = {**settings["data"], "data": lasting_name(settings["data"]["data"])}
         self.config["command"] = command_of(recipe, config)
-        if rank_here() == 0:
-            self.folder = self._first_folder()
-        if self.options.threads:
-            torch.set_num_threads(self.options.threads)
+        use_threads(self.options.threads)
         if self.options.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS has no such algorithms
             torch.use_deterministic_algorithms(True)
@@ -83,7 +77,10 @@ class Run:
         use_own_gpu(self.options.device)
         self.device = choose_device(self.options.device)
         self.processes = join(self.device)
-        if not self.processes.first:
+        self._taken_up = self._starts_again()
+        if self.processes.first:
+            self.folder = self._first_folder()
+        else:
             self._received = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
             self.folder = Path(self._received.name)
             self.processes.receive(self.folder)
@@ -94,15 +91,18 @@ class Run:
             "threads": torch.get_num_threads(),
             "processes": self.processes.count,
             "code": code_state(Path(recipe)),
-            "versions": {
-                "nlp_lstm": __version__,
-                "torch": str(torch.__version__),
-                "python": platform.python_version(),
-            },
+            "processor": processor(),
+            "accelerator": accelerator(self.device),
+            "versions": versions(),
         }
         each = f" in each of {self.processes.count} processes" if self.processes.count > 1 else ""
         threads = f"{torch.get_num_threads()} threads{each}"
         say(f"{self.recipe}: {self.folder} | {self.device}, {self.precision}, {threads}")
+
+    def _starts_again(self) -> bool:
+        """Whether torchrun has started the processes again, on any machine, and there is a run to go on with."""
+        restarts, named = sum(self.processes.sum_numbers(restarts_here())), self.options.run
+        return restarts > 0 and named is not None and (Path(named) / "config.json").exists()
 
     def _first_folder(self) -> Path:
         if not self.resumed:

@@ -77,11 +77,15 @@ class TrainingState:
             values = self._values([one for _, one in found]) | {"carry": together([carry for carry, _ in found])}
             save_checkpoint(self.run.folder, self.step, values, self.options.keep)
 
+    def position(self) -> list[int]:
+        """Give where the objective goes on with the next batch, where its number alone does not say so."""
+        return self.objective.position(self.batch) if isinstance(self.objective, Resumable) else []
+
     def _values(self, states: list[list[Tensor]]) -> dict[str, Any]:
         return {
             "numbers": {name: getattr(self, name) for name in (*_COUNTS, *_MEASURES)},
             "data": self.objective.data_sha,
-            "position": self.objective.position(self.batch) if isinstance(self.objective, Resumable) else [],
+            "position": self.position(),
             "weights": [parameter.detach() for parameter in self.objective.model.parameters()],
             "best_weights": self.best_weights,
             "average": self.average.average,

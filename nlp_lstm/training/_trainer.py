@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from nlp_lstm.errors import Stopped
 from nlp_lstm.models import seconds_compiling
-from nlp_lstm.training._checkpoint import set_aside_newer, to_device
+from nlp_lstm.training._checkpoint import generators, set_aside_newer, to_device
 from nlp_lstm.training._finite import NotFiniteError, not_finite, save_failure
 from nlp_lstm.training._interrupt import Interrupt
 from nlp_lstm.training._objective import Objective
@@ -149,7 +150,7 @@ class Trainer(TrainingState):
         group_of_batches = [next(batches) for _ in range(self.options.accumulate)]
         counts = [self.objective.count(batch) for batch in group_of_batches]
         scale = 1 / max(1, sum(counts))
-        carry, losses = self.carry, []
+        carry, losses, states = self.carry, [], generators()
         for loss, after in self._losses(group_of_batches, carry, scale):
             self.carry = after
             loss.backward()
@@ -159,7 +160,7 @@ class Trainer(TrainingState):
             norm = torch.nn.utils.clip_grad_norm_(self.objective.model.parameters(), self.options.clip_norm)
             value = value + 0 * norm  # a gradient that is not finite makes the loss so, and is found out
         if value.device.type == "cpu" and not math.isfinite(value):  # elsewhere, looking would wait for the device
-            self._save_failure(carry)
+            self._save_failure(carry, states, len(group_of_batches))
             raise not_finite(
                 *("loss", float(value), self.step + 1, self.options, self.objective.model, self.batch),
                 again=lambda: list(self._losses(group_of_batches, carry, scale)),
@@ -173,7 +174,7 @@ class Trainer(TrainingState):
         self.average.update(self.step)
         return sum(counts)
 
-    def _losses(self, batches: list[Any], carry: Any, scale: float) -> Iterator[tuple[torch.Tensor, Any]]:
+    def _losses(self, batches: list[Any], carry: Any, scale: float) -> Iterator[tuple[Tensor, Any]]:
         """Give the loss of each batch in turn, and what it carries to the next."""
         for batch in batches:
             part, own = self.processes.part(batch)
@@ -181,10 +182,13 @@ class Trainer(TrainingState):
             carry = after if own else None
             yield loss, carry
 
-    def _save_failure(self, carry: Any) -> None:
-        carries = self.processes.gather(to_device(carry, torch.device("cpu")))
+    def _save_failure(self, carry: Any, states: list[Tensor], batches: int) -> None:
+        found = self.processes.gather((to_device(carry, torch.device("cpu")), states))
         if self.processes.first:
-            save_failure(self.run.folder, self.step + 1, self.objective.model, self.batch, together(carries))
+            values = {"data": self.objective.data_sha, "batch": self.batch, "batches": batches}
+            values |= {"position": self.position(), "carry": together([one for one, _ in found])}
+            values["generators"] = [one for _, one in found]
+            save_failure(self.run.folder, self.step + 1, self.objective.model, values)
 
     def _mean(self) -> float:
         return float(self.total) / self.total_steps if self.total is not None else math.nan

@@ -9,8 +9,11 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,9 +21,10 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.distributed import HashStore, Store
 
 from nlp_lstm.errors import TrainingError, UsageError
-from nlp_lstm.training import Run, fit
+from nlp_lstm.training import Run, _meeting, fit
 from nlp_lstm.training import _distributed as distributed
 from nlp_lstm.training._distributed import Processes, join
 from nlp_lstm.training._rows import cut, joined, length
@@ -172,6 +176,7 @@ def test_a_number_lost_in_one_ends_both_with_one_message(two: Two) -> None:
     assert two.ends[1]["lost"] == "exit 1"
     values = torch.load(two.folder / "lost" / "failed-step-000000006.pt", weights_only=True)
     assert values["carry"][0][0].shape == (1, 5, 9)
+    assert len(values["generators"]) == 2
 
 
 def test_a_process_that_dies_ends_the_other_with_a_message(two: Two) -> None:
@@ -201,6 +206,75 @@ def test_torchrun_starts_the_command(tmp_path: Path) -> None:
         "step-000000000.pt",
         "step-000000005.pt",
     ]
+
+
+def test_two_nodes_of_which_one_loses_its_process_end_as_one_process(worker: ModuleType, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"]
+    launch += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"127.0.0.1:{port}", "--local-addr", "127.0.0.1"]
+    nodes = [
+        subprocess.Popen(
+            [*launch, "--max-restarts", "1", str(WORKER), str(tmp_path / "two")],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    try:
+        errors = [node.communicate(timeout=LONGEST)[1] for node in nodes]
+    finally:
+        for node in nodes:
+            node.kill()
+            node.communicate()
+    assert [node.returncode for node in nodes] == [0, 0], errors
+    assert sum(error.count("(exitcode: -9)") for error in errors) == 1
+    assert sum(error.count("Going on from step 10 of ") for error in errors) == 1
+    config = json.loads((tmp_path / "two" / "config.json").read_text(encoding="utf-8"))
+    assert config["processes"] == 2
+    worker.train("language_model", tmp_path / "one")
+    assert largest_difference(tmp_path / "two", tmp_path / "one") < 1e-5
+    assert metrics(tmp_path / "two", "step") == metrics(tmp_path / "one", "step")
+
+
+# --- meeting in torchrun's store ---
+
+
+@pytest.fixture
+def meet_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store, int], list[Store]]:
+    """Let so many threads meet as processes do whose torchrun keeps this store; what each got, in their order."""
+
+    def meet_all(store: Store, count: int) -> list[Store]:
+        own = threading.local()
+        monkeypatch.setattr(_meeting, "rendezvous", lambda url, timeout: iter([(store, own.rank, count)]))
+
+        def meet(rank: int) -> Store:
+            own.rank = rank
+            found, *numbers = _meeting.meet(timedelta(seconds=LONGEST))
+            assert numbers == [rank, count]
+            return found
+
+        with ThreadPoolExecutor(count) as pool:
+            return list(pool.map(meet, range(count)))
+
+    return meet_all
+
+
+def test_a_meeting_passes_over_what_the_dead_left(meet_in: Callable[[Store, int], list[Store]]) -> None:
+    store = HashStore()
+    store.set("nlp_lstm/call/1", "of one that died while it waited")
+    for start in ("first", "second", "third"):
+        found = meet_in(store, 3)
+        assert not found[0].check(["address"])  # of an earlier start
+        found[0].set("address", start)
+        assert [one.get("address").decode() for one in found] == [start] * 3
+
+
+def test_who_does_not_come_is_waited_for_no_longer_than_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_meeting, "rendezvous", lambda url, timeout: iter([(HashStore(), 0, 2)]))
+    with pytest.raises(RuntimeError, match="some of them did not come"):
+        _meeting.meet(timedelta(0))
 
 
 # --- one process, and what is refused ---

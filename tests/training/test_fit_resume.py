@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -271,8 +271,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_ones_before(
     for step in (1, 2, 3):
         save_checkpoint(tmp_path, step, {"step": step}, keep=2)
 
-    def fail(state: Any, path: Path) -> None:
-        path.write_bytes(b"half")
+    def fail(state: Any, file: BinaryIO) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(torch, "save", fail)

@@ -88,13 +88,14 @@ def test_stderr_says_how_it_was_trained_and_how_to_go_on(reported: Callable[...,
 def test_the_card_says_what_it_takes_to_judge_and_repeat_the_run(reported: Callable[..., Reported]) -> None:
     result = reported()
     (note,) = result.data.notes
+    versions, processor = result.run.config["versions"], result.run.config["processor"]
     for part in (
         "library_name: nlp_lstm",
         "# run\n",
         f"- Data: file ferry.txt. {note}\n",
         "- Command: `nlp-lstm train char_lm --data ferry.txt`\n",
         "1,234 steps, 650,000 tokens in 1:05",
-        f"- Machine: cpu, fp32, 1 threads; nlp_lstm {result.run.config['versions']['nlp_lstm']}, torch ",
+        f"- Machine: cpu, fp32, 1 threads; {processor}; nlp_lstm {versions['nlp_lstm']}, torch ",
         "- Seed: 4\n",
         f"## Scores on the test split\n\n```\n{result.task.evaluate().text()}\n```\n",
         f"nlp-lstm generate {result.run.folder}\n",

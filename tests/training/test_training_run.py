@@ -7,10 +7,16 @@ import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import datasets
+import numpy
 import pytest
+import safetensors
+import sentencepiece
+import tokenizers
 import torch
 
 import nlp_lstm as nl
@@ -18,6 +24,7 @@ from nlp_lstm.data import DataOptions
 from nlp_lstm.errors import RunFolderError, UsageError
 from nlp_lstm.models import choose_precision
 from nlp_lstm.training import Run, fit, start_run
+from nlp_lstm.training._machine import accelerator, processor, versions
 from nlp_lstm.training._run_folder import lock_run
 
 NewRun = Callable[..., Run]
@@ -245,11 +252,41 @@ def test_what_config_json_says(new_run: NewRun, finished: Any) -> None:
     assert config["config"]["hidden_size"] == 6
     assert config["config"]["training"]["max_steps"] == 2
     assert (config["device"], config["precision"], config["threads"]) == ("cpu", "fp32", 1)
-    assert config["versions"] == {
-        "nlp_lstm": nl.__version__,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
+    assert config["accelerator"] is None
+    assert config["processor"] == processor() != ""
+    versions = {"nlp_lstm": nl.__version__, "torch": str(torch.__version__), "python": platform.python_version()}
+    modules = (numpy, tokenizers, sentencepiece, safetensors, datasets)
+    assert config["versions"] == versions | {module.__name__: module.__version__ for module in modules}
+
+
+def test_a_library_that_is_not_there_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "datasets":
+            raise metadata.PackageNotFoundError(name)
+        return "1.2"
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert versions().keys() == {"nlp_lstm", "torch", "python", "numpy", "tokenizers", "sentencepiece", "safetensors"}
+
+
+def test_the_processor_and_the_accelerator_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Path, "read_text", lambda *_, **__: "processor\t: 0\nmodel name\t: Chip 7: large\nmodel name\t: 8"
+    )
+    assert processor() == "Chip 7: large"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "processor\t: 0\nFeatures\t: fp asimd\n")
+    monkeypatch.setattr(platform, "processor", lambda: "")
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    assert processor() == "aarch64"
+
+    def unreadable(*_: Any, **__: Any) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", unreadable)
+    assert processor() == "aarch64"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"{device.type} of someone")
+    assert accelerator(torch.device("cuda")) == "cuda of someone"
+    assert accelerator(torch.device("cpu")) is None
 
 
 def test_threads_device_and_precision_are_chosen_and_said(new_run: NewRun, capsys: pytest.CaptureFixture[str]) -> None:

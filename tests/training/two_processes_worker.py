@@ -1,7 +1,8 @@
 """Small trainings that one process and two do alike; run by itself, one of the two.
 
 `python two_processes_worker.py FOLDER PORT...` with torchrun's variables set does all of `main`, in each process, and
-writes what came of it to FOLDER/rank-N.json. Each training meets at a port of its own.
+writes what came of it to FOLDER/rank-N.json. Each training meets at a port of its own. Without a port, which is how
+torchrun starts it, it trains the language model alone; where it may be started again, the second process dies once.
 """
 
 from __future__ import annotations
@@ -146,6 +147,13 @@ def end_the_second(run: Run, calls: int) -> float:
     return 0.0
 
 
+def kill_the_second_once(run: Run, calls: int) -> float:
+    restarts = os.environ["TORCHELASTIC_RESTART_COUNT"], os.environ["TORCHELASTIC_MAX_RESTARTS"]
+    if run.processes.rank == 1 and calls == 24 and restarts == ("0", "1"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 0.0
+
+
 def main(folder: Path, ports: list[str]) -> None:
     """Train everything once, and write down how each training ended in this process."""
     ends: dict[str, Any] = {}
@@ -185,4 +193,7 @@ def write_ends(folder: Path, ends: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    if sys.argv[2:]:
+        main(Path(sys.argv[1]), sys.argv[2:])
+    else:
+        train("language_model", Path(sys.argv[1]), kill_the_second_once, checkpoint_steps=5)
