@@ -12,8 +12,9 @@ from nlp_lstm.cli._threads import add_threads, take_threads
 
 _DESCRIPTION = """Test whether two runs of one task differ by more than chance, on the same held-out data: by
 default the test split of the data they were trained on. B - A is above 0 where run B has the higher score.
-Translation: paired bootstrap and approximate randomisation of BLEU and chrF. Classification: McNemar's exact test.
-Language modelling: paired block bootstrap of the bits per character, also for different tokenizers."""
+Translation: paired bootstrap and approximate randomisation of BLEU, chrF and TER (lower is better), for summaries of
+ROUGE, BLEU and chrF. Classification: McNemar's exact test. Language modelling: paired block bootstrap of the bits per
+character, also for different tokenizers."""
 
 
 def run(arguments: list[str]) -> int:

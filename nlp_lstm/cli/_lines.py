@@ -8,17 +8,19 @@ import select
 from collections.abc import Iterator
 from typing import TextIO
 
-from nlp_lstm.errors import DataError, UsageError
+from nlp_lstm.cli._terminal import note
+from nlp_lstm.errors import UsageError
 
 _BYTES_AT_ONCE = 1 << 16
 _BYTES_A_BLOCK = 1 << 20
+_TELL = 10  # lines that a warning lists
 
 
 def line_blocks(stream: TextIO | None) -> Iterator[list[str]]:
     """Yield the lines of a stream without their ends, in blocks of what has arrived; never waits for more than one.
 
-    Raises DataError with line and byte where they are not UTF-8, after the lines before it, and UsageError where there
-    is no stream.
+    Bytes that are not UTF-8 are read as U+FFFD, so that no line is lost, and a warning on stderr names their lines, one
+    warning a block. Raises UsageError where there is no stream.
     """
     if stream is None:
         raise UsageError("There is no stdin to read from, and so there are no lines. Give them with < FILE.")
@@ -29,11 +31,11 @@ def line_blocks(stream: TextIO | None) -> Iterator[list[str]]:
         rest.append(first)
         if others:
             lines = [b"".join(rest), *others[:-1]]
-            yield from _decoded(lines, number)
+            yield _decoded(lines, number)
             number += len(lines)
             rest = [others[-1]]
     if last := b"".join(rest):
-        yield from _decoded([last], number)
+        yield _decoded([last], number)
 
 
 def _blocks(stream: TextIO) -> Iterator[bytes]:
@@ -59,16 +61,20 @@ def _ready(descriptor: int) -> bool:
         return False
 
 
-def _decoded(lines: list[bytes], before: int) -> Iterator[list[str]]:
+def _decoded(lines: list[bytes], before: int) -> list[str]:
     decoded: list[str] = []
+    broken: list[int] = []
     for number, line in enumerate(lines, start=before + 1):
         try:
             decoded.append(line.rstrip(b"\r").decode("utf-8"))
-        except UnicodeDecodeError as error:
-            if decoded:
-                yield decoded
-            raise DataError(
-                f"Standard input, line {number:,}, byte {error.start + 1}: not UTF-8 text. Convert it with "
-                "`iconv -f latin1 -t utf-8` or whatever it is in."
-            ) from error
-    yield decoded
+        except UnicodeDecodeError:
+            decoded.append(line.rstrip(b"\r").decode("utf-8", errors="replace"))
+            broken.append(number)
+    if broken:
+        named = ", ".join(f"{number:,}" for number in broken[:_TELL])
+        more = f" and {len(broken) - _TELL:,} more" if len(broken) > _TELL else ""
+        note(
+            f"Standard input, line{'s' if len(broken) > 1 else ''} {named}{more}: not UTF-8 text; what is not was read "
+            "as U+FFFD. Convert it with `iconv -f latin1 -t utf-8` or whatever it is in."
+        )
+    return decoded

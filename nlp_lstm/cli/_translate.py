@@ -85,6 +85,9 @@ def _parser() -> jsonargparse.ArgumentParser:
         "--json", action="store_true", help="print one JSON object for each line, alignments among the rest"
     )
     parser.add_argument(
+        "--map", action="store_true", help="draw as text, on stderr, what the words of each translation attended to"
+    )
+    parser.add_argument(
         "--picture", type=str, metavar="FILE", help="draw what the words of the first line attended to (extra `plot`)"
     )
     add_threads(parser)
@@ -98,6 +101,8 @@ def _check(options: dict[str, Any]) -> None:
         raise UsageError(f"{', '.join(given)} says how to draw. Add --sample, or leave it out.")
     if options["seed"] is not None and options["seed"] < 0:
         raise UsageError(f"--seed must be 0 or more, not {options['seed']}.")
+    if options["map"] and is_terminal(sys.stdin):
+        raise UsageError("--map is for lines of a file or pipe; in the conversation, :map shows it. Leave it out.")
     if any(not words.strip() for words in options["required"] or []):
         raise UsageError("--required is empty. Give the words that the translation must hold, or leave it out.")
 
@@ -139,12 +144,15 @@ def _load_translators(folders: list[str]) -> Any:
 def _translate_lines(task: Any, search: Any, options: dict[str, Any], picture: Path | None) -> None:
     """Write the translations of the lines that are there, flushed, before waiting for more."""
     from nlp_lstm.cli._translate_notes import Notes
+    from nlp_lstm.cli._translate_picture import attention_map
 
     notes = Notes(search)
     try:
         for number, (line, found) in enumerate(_translations(task, search), start=1):
             notes.add(number, line, found[0])
             write("".join(f"{shown}\n" for shown in _shown(number, line, found, search, options)))
+            if options["map"] and found[0].text:
+                note(f"Line {number:,}:\n{attention_map(found[0])}")
             if picture is not None and found[0].text:
                 _draw(found[0], picture)
                 picture = None

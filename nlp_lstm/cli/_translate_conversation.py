@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections.abc import Callable
 from typing import Any
 
 from nlp_lstm.cli._entries import converse
 from nlp_lstm.cli._terminal import note, write
 from nlp_lstm.cli._translate_notes import longer
-from nlp_lstm.cli._translate_picture import checked_picture, save_picture
+from nlp_lstm.cli._translate_picture import attention_map, checked_picture, save_picture
 from nlp_lstm.errors import UsageError, unknown_name
 
 _WELCOME = "Type a text to translate and press Enter. :help lists the commands, Ctrl-D leaves."
@@ -68,12 +67,7 @@ class TranslationConversation:
             write(f"{one.score:8.3f}  {one.text}\n" if len(found) > 1 else f"{one.text}\n")
 
     def _map(self) -> None:
-        from nlp_lstm.decoding import attention_text
-
-        last = self._last()
-        plain = os.environ.get("LC_ALL", os.environ.get("LANG", "")) in ("C", "POSIX")
-        write(attention_text(last.source_words, last.target_words, last.attention, ascii_only=plain))
-        write("\n")
+        write(f"{attention_map(self._last())}\n")
 
     def _picture(self, file: str) -> None:
         last = self._last()

@@ -1,13 +1,22 @@
-"""A picture of what the words of a translation attended to."""
+"""What the words of a translation attended to, as text and as a picture."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from nlp_lstm.errors import UsageError
 
 _ENDINGS = (".pdf", ".png", ".svg")
+
+
+def attention_map(translated: Any) -> str:
+    """Draw a `Translated` as text, in ASCII where the locale says so."""
+    from nlp_lstm.decoding import attention_text
+
+    plain = os.environ.get("LC_ALL", os.environ.get("LANG", "")) in ("C", "POSIX")
+    return attention_text(translated.source_words, translated.target_words, translated.attention, ascii_only=plain)
 
 
 def checked_picture(name: str, flag: str) -> Path:

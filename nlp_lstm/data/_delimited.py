@@ -107,8 +107,9 @@ def named_rows(path: Path, lines: Iterator[Cells], header: Sequence[str], fields
     places = [header.index(asked_column(str(path), header, name, flag)) for name, flag in fields.items()]
     for number, row in lines:
         if len(row) != len(header):
+            width = "1 column" if len(row) == 1 else f"{len(row)} columns"
             raise DataError(
-                f"{path}, line {number:,} has {len(row)} columns, but the first line has {len(header)}: "
+                f"{path}, line {number:,} has {width}, but the first line has {len(header)}: "
                 f"{listed(header)}. Mend the line; a field that holds the separator needs quotes around it."
             )
         yield number, [row[place] for place in places]

@@ -41,7 +41,9 @@ def drop_empty(pairs: Sequence[Pair], notes: list[str]) -> list[Pair]:
     Raises:
         DataError: Nothing is left.
     """
-    return _dropped(pairs, lambda pair: not (pair.source.strip() and pair.target.strip()), "a side is empty", notes)
+    cure = "Give text on the same line of both sides, or check --data, --source and --target."
+    reason = "a side is empty"
+    return _dropped(pairs, lambda pair: not (pair.source.strip() and pair.target.strip()), reason, notes, cure)
 
 
 def filter_pairs(pairs: Sequence[Pair], options: PairOptions, notes: list[str]) -> list[Pair]:
@@ -85,12 +87,18 @@ def _ratio(pair: Pair) -> float:
     return (len(pair.target) + _SLACK) / (len(pair.source) + _SLACK)
 
 
-def _dropped(pairs: Sequence[Pair], drops: Callable[[Pair], bool], reason: str, notes: list[str]) -> list[Pair]:
+def _dropped(
+    pairs: Sequence[Pair],
+    drops: Callable[[Pair], bool],
+    reason: str,
+    notes: list[str],
+    cure: str = "Change --min-words, --max-words or --max-ratio, or give other data.",
+) -> list[Pair]:
     kept = [pair for pair in pairs if not drops(pair)]
     if not kept:
         raise DataError(
             f"None of {len(pairs):,} training pairs is left, since {reason}; the first stands in {pairs[0].place}. "
-            "Change --min-words, --max-words or --max-ratio, or give other data."
+            f"{cure}"
         )
     if len(kept) < len(pairs):
         notes.append(f"{len(pairs) - len(kept):,} of {len(pairs):,} training pairs are dropped, since {reason}")

@@ -13,7 +13,6 @@ from nlp_lstm.evaluation._comparison import (
     Difference,
     compare_classifications,
     compare_language_models,
-    compare_translations,
 )
 from nlp_lstm.evaluation._confusion import ClassScore
 from nlp_lstm.evaluation._language_model import LanguageModelScores, language_model_scores
@@ -36,6 +35,7 @@ from nlp_lstm.evaluation._significance import (
     wilson_interval,
 )
 from nlp_lstm.evaluation._summary import SummaryScores, summary_scores
+from nlp_lstm.evaluation._text_comparison import compare_summaries, compare_translations
 from nlp_lstm.evaluation._translation import LengthBucket, ScoredSentence, TranslationScores, translation_scores
 from nlp_lstm.evaluation._word_frequency import FrequencyBucket
 
@@ -61,6 +61,7 @@ __all__ = [
     "classification_scores",
     "compare_classifications",
     "compare_language_models",
+    "compare_summaries",
     "compare_translations",
     "confusion_figure",
     "corpus_statistics",

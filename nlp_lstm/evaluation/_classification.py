@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,11 @@ _UNITS = {"nll": "nats", "mean_absolute_error": "steps of the scale"}
 
 @dataclass(frozen=True)
 class ConfidentError:
-    """A wrong prediction and its probability; `number` counts items from 1, `text` is None where none was given."""
+    """A wrong prediction and its probability; `number` counts items from 1, `text` is None where none was given.
+
+    For several labels at once `gold` and `predicted` are all labels of the item, with commas between, and the
+    probability is that of the surest wrong yes or no.
+    """
 
     number: int
     gold: str
@@ -42,17 +46,20 @@ class ClassificationScores:
         scores: `accuracy` (for several labels at once `subset_accuracy` and `micro_f1`), `macro_precision`,
             `macro_recall`, `macro_f1`, `brier`, `nll`, for ordered labels `mean_absolute_error` and
             `quadratic_weighted_kappa`, and `ece`.
+        majority: What the first score would be if all items got the most frequent gold label, or for several labels at
+            once those that more than half of the items have.
         n: How many items were scored.
         labels: The labels in the order of the columns.
         by_label: Precision, recall, F1 and support of each.
         confusion: int64 (labels, labels): row i, column j counts the items of label i taken for label j; None for
             several labels at once.
         calibration: The bins of the reliability plot that are not empty.
-        errors: The wrong predictions with the highest probability, the surest first; none for several labels at once.
+        errors: The wrong predictions with the highest probability, the surest first.
         signature: What decides the numbers.
     """
 
     scores: tuple[Score, ...]
+    majority: Score
     n: int
     labels: tuple[str, ...]
     by_label: tuple[ClassScore, ...]
@@ -64,14 +71,16 @@ class ClassificationScores:
     def to_json(self) -> dict[str, object]:
         """Return one object for strict JSON: flat scores, and the tables `by_label` and `confusion`."""
         return {
-            **scores_to_json("classification", self.n, self.scores, self.signature),
+            **scores_to_json("classification", self.n, (*self.scores, self.majority), self.signature),
             "by_label": [asdict(each) for each in self.by_label],
             "confusion": None if self.confusion is None else self.confusion.tolist(),
         }
 
     def text(self) -> str:
-        """Return the lines for a terminal: a score each, and the signature once."""
-        return "\n".join([*(score.brief() for score in self.scores), f"signature {self.signature}"])
+        """Return the lines for a terminal: a score each, what they are to be compared with, and the signature once."""
+        majority = replace(self.majority, name=self.scores[0].name).brief()
+        lines = [*(score.brief() for score in self.scores), f"most frequent label here: {majority}"]
+        return "\n".join([*lines, f"signature {self.signature}"])
 
     def details(self) -> str:
         """Return the table by label, the confusion matrix and the most confident errors, for a terminal."""
@@ -147,18 +156,17 @@ def _all_scores(
 ) -> ClassificationScores:
     n = len(decisions.gold)
     bins = calibration_bins(*decisions.confidences())
-    right = int(decisions.correct.sum())
+    majority = _accuracy(f"majority_{decisions.accuracy_name}", decisions.majority_correct(), signed)
     scores = [
-        Score(decisions.accuracy_name, right / n, "of the items", n, wilson_interval(right, n), signed),
+        _accuracy(decisions.accuracy_name, decisions.correct, signed),
         *_resampled_scores(decisions, n, signed, resamples, seed),
         Score("ece", calibration_error(bins), "", n, None, signed),
     ]
-    confusion, errors = None, list[ConfidentError]()
+    confusion = None
     if isinstance(decisions, LabelDecisions):
         confusion = confusion_matrix(decisions.gold, decisions.predicted, len(labels))
-        errors = _confident_errors(decisions, labels, texts)
-    by_label = _by_label(decisions, labels)
-    return ClassificationScores(tuple(scores), n, tuple(labels), by_label, confusion, bins, tuple(errors), signed)
+    by_label, errors = _by_label(decisions, labels), _confident_errors(decisions, labels, texts)
+    return ClassificationScores(tuple(scores), majority, n, tuple(labels), by_label, confusion, bins, errors, signed)
 
 
 def correct_items(
@@ -166,6 +174,11 @@ def correct_items(
 ) -> NDArray[numpy.bool_]:
     """Return whether each item, bool (items,), is predicted right; arguments and errors of `classification_scores`."""
     return checked_decisions(probabilities, gold, labels, multi=multi, ordered=False).correct
+
+
+def _accuracy(name: str, correct: NDArray[numpy.bool_], signed: str) -> Score:
+    n, right = len(correct), int(correct.sum())
+    return Score(name, right / n, "of the items", n, wilson_interval(right, n), signed)
 
 
 def _resampled_scores(decisions: Decisions, n: int, signed: str, resamples: int, seed: int) -> list[Score]:
@@ -193,18 +206,12 @@ def _by_label(decisions: Decisions, labels: Sequence[str]) -> tuple[ClassScore, 
 
 
 def _confident_errors(
-    decisions: LabelDecisions, labels: Sequence[str], texts: Sequence[str] | None
-) -> list[ConfidentError]:
-    sure, correct = decisions.confidences()
-    wrong = numpy.flatnonzero(~correct)
+    decisions: Decisions, labels: Sequence[str], texts: Sequence[str] | None
+) -> tuple[ConfidentError, ...]:
+    sure = decisions.error_confidences()
+    wrong = numpy.flatnonzero(~decisions.correct)
     surest = wrong[numpy.argsort(-sure[wrong], kind="stable")][:_ERRORS].tolist()
-    return [
-        ConfidentError(
-            i + 1,
-            labels[decisions.gold[i]],
-            labels[decisions.predicted[i]],
-            float(sure[i]),
-            None if texts is None else texts[i],
-        )
+    return tuple(
+        ConfidentError(i + 1, *decisions.named(i, labels), float(sure[i]), None if texts is None else texts[i])
         for i in surest
-    ]
+    )

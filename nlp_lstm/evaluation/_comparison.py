@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy
@@ -12,14 +11,8 @@ from numpy.typing import ArrayLike
 from nlp_lstm import __version__
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.evaluation._bootstrap import block_bootstrap_means, default_block_length, percentile_interval
-from nlp_lstm.evaluation._sacrebleu import check_pairs, corpus_statistics
 from nlp_lstm.evaluation._score import interval_to_json, signature
-from nlp_lstm.evaluation._significance import (
-    approximate_randomization,
-    mcnemar,
-    paired_bootstrap,
-    shifted_p_value,
-)
+from nlp_lstm.evaluation._significance import mcnemar, paired_bootstrap, shifted_p_value
 
 _FEWEST_SPANS = 30  # with fewer, resamples say more about the resampling than about the models
 
@@ -76,37 +69,6 @@ class Comparison:
     def text(self) -> str:
         """Return the lines for a terminal: a score each, and the signature once."""
         return "\n".join([*(each.brief() for each in self.differences), f"signature {self.signature}"])
-
-
-def compare_translations(
-    hypotheses_a: Sequence[str],
-    hypotheses_b: Sequence[str],
-    references: Sequence[str],
-    *,
-    resamples: int = 1000,
-    trials: int = 10_000,
-    seed: int = 12345,
-) -> Comparison:
-    """Compare two translations of the same sentences by BLEU and chrF.
-
-    The p-values are those of `paired_bootstrap`, which gives the interval too, and of `approximate_randomization`.
-    Raises as `translation_scores` does.
-    """
-    check_pairs(hypotheses_a, references)
-    check_pairs(hypotheses_b, references)
-    differences, signatures = [], []
-    for name in ("bleu", "chrf"):
-        a, b = (
-            corpus_statistics(name, [text.rstrip() for text in hypotheses], [text.rstrip() for text in references])
-            for hypotheses in (hypotheses_a, hypotheses_b)
-        )
-        found = paired_bootstrap(a.statistics, b.statistics, a.value, resamples=resamples, seed=seed)
-        swapped = approximate_randomization(a.statistics, b.statistics, a.value, trials=trials, seed=seed)
-        p_values = {"paired_bootstrap": found.p_value, "approximate_randomization": swapped}
-        ends = found.confidence_interval
-        differences.append(Difference(name, "", a.total, b.total, found.difference, ends, p_values))
-        signatures.append(a.signature(bs=resamples, ar=trials, seed=seed))
-    return Comparison("translation", len(references), tuple(differences), "; ".join(signatures))
 
 
 def compare_classifications(

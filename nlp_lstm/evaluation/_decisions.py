@@ -44,6 +44,20 @@ class LabelDecisions:
         """Return the probability of each prediction and whether it is right."""
         return self.probabilities.max(axis=1), self.correct
 
+    def error_confidences(self) -> NDArray[numpy.float64]:
+        """Return the probability of each wrong prediction (n,), 0 for a right one."""
+        found: NDArray[numpy.float64] = numpy.where(self.correct, 0.0, self.probabilities.max(axis=1))
+        return found
+
+    def majority_correct(self) -> NDArray[numpy.bool_]:
+        """Return which items (n,) would be right if all got the most frequent gold label."""
+        correct: NDArray[numpy.bool_] = self.gold == numpy.bincount(self.gold).argmax()
+        return correct
+
+    def named(self, item: int, labels: Sequence[str]) -> tuple[str, str]:
+        """Return the gold label and the predicted one of an item."""
+        return labels[self.gold[item]], labels[self.predicted[item]]
+
     def counts(self, weights: NDArray[numpy.float64]) -> LabelCounts:
         """Count items a label, each as often as its weight says."""
         return count_labels(self.gold, self.predicted, weights, self.probabilities.shape[1])
@@ -93,6 +107,25 @@ class SetDecisions:
         """Return the probability of each yes or no, (n * labels,), and whether it is right."""
         sure = numpy.maximum(self.probabilities, 1 - self.probabilities)
         return sure.ravel(), (self.predicted == self.gold).ravel()
+
+    def error_confidences(self) -> NDArray[numpy.float64]:
+        """Return the probability of the surest wrong yes or no of each item (n,), 0 where all are right."""
+        sure = numpy.maximum(self.probabilities, 1 - self.probabilities)
+        found: NDArray[numpy.float64] = numpy.where(self.predicted == self.gold, 0.0, sure).max(axis=1)
+        return found
+
+    def majority_correct(self) -> NDArray[numpy.bool_]:
+        """Return which items (n,) would be right if all got the labels that more than half have."""
+        correct: NDArray[numpy.bool_] = (self.gold == (self.gold.mean(axis=0) > 0.5)).all(axis=1)
+        return correct
+
+    def named(self, item: int, labels: Sequence[str]) -> tuple[str, str]:
+        """Return the gold labels and the predicted ones of an item, with commas between."""
+        gold, predicted = (
+            ",".join(label for label, has in zip(labels, row, strict=True) if has) or "(none)"
+            for row in (self.gold[item], self.predicted[item])
+        )
+        return gold, predicted
 
     def counts(self, weights: NDArray[numpy.float64]) -> LabelCounts:
         """Count items a label, each as often as its weight says."""

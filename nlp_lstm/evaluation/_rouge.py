@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy
+from numpy.typing import NDArray
 
 from nlp_lstm import __version__
 from nlp_lstm.errors import UsageError
@@ -13,6 +14,7 @@ from nlp_lstm.evaluation._sacrebleu import check_pairs
 from nlp_lstm.evaluation._score import Score, signature
 
 _KINDS = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
+ROUGE_NAMES = tuple(_KINDS)
 
 
 def require_rouge() -> None:
@@ -41,20 +43,32 @@ def rouge_scores(
         DataError: there is no summary, or not as many hypotheses as references.
         UsageError: rouge-score is not installed, a string stands where a list should, or `resamples` is below 1.
     """
-    check_pairs(hypotheses, references)
     if resamples < 1:
         raise UsageError(f"resamples is {resamples}; it must be 1 or more.")
+    values = rouge_values(hypotheses, references, stemmer=stemmer)
+    n = len(values)
+    signed = rouge_signature(stemmer=stemmer, ci="bootstrap", resamples=resamples, seed=seed)
+    means = resampled_sums(values, resamples=resamples, seed=seed) / n
+    return tuple(
+        Score(name, float(values[:, k].mean()), "", n, percentile_interval(means[:, k]) if n > 1 else None, signed)
+        for k, name in enumerate(ROUGE_NAMES)
+    )
+
+
+def rouge_values(
+    hypotheses: Sequence[str], references: Sequence[str], *, stemmer: bool = True
+) -> NDArray[numpy.float64]:
+    """Return what each summary reaches, float64 (summaries, 3), in the order of `ROUGE_NAMES`; see `rouge_scores`."""
+    check_pairs(hypotheses, references)
     require_rouge()
     from rouge_score.rouge_scorer import RougeScorer
 
     scorer = RougeScorer(list(_KINDS.values()), use_stemmer=stemmer)
     found = [scorer.score(reference, given) for given, reference in zip(hypotheses, references, strict=True)]
-    values = 100 * numpy.array([[each[kind].fmeasure for kind in _KINDS.values()] for each in found])
-    n = len(values)
-    parts = {"stemmer": "porter" if stemmer else "none", "measure": "f1", "ci": "bootstrap", "resamples": resamples}
-    signed = f"ROUGE|{signature({**parts, 'seed': seed, 'version': __version__})}"
-    means = resampled_sums(values, resamples=resamples, seed=seed) / n
-    return tuple(
-        Score(name, float(values[:, k].mean()), "", n, percentile_interval(means[:, k]) if n > 1 else None, signed)
-        for k, name in enumerate(_KINDS)
-    )
+    return 100 * numpy.array([[each[kind].fmeasure for kind in _KINDS.values()] for each in found])
+
+
+def rouge_signature(*, stemmer: bool = True, **parts: object) -> str:
+    """Return the signature of ROUGE after its name; `parts` say how intervals and tests were made."""
+    scored = {"stemmer": "porter" if stemmer else "none", "measure": "f1"}
+    return f"ROUGE|{signature({**scored, **parts, 'version': __version__})}"

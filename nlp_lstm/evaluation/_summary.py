@@ -30,12 +30,9 @@ class SummaryScores(TranslationScores):
     missing: str
 
     def to_json(self) -> dict[str, object]:
-        """Return one object for strict JSON: flat scores, and the table `by_frequency` where words were counted.
-
-        `missing` is in it where ROUGE's library is not installed.
-        """
+        """Return one object as that of translations; `missing` is in it where ROUGE's library is not installed."""
         found = scores_to_json("summarization", self.n, (*self.scores, *self.lead), self.signature)
-        return {**found, **self._frequency_table(), **({"missing": self.missing} if self.missing else {})}
+        return {**found, **({"missing": self.missing} if self.missing else {}), **self._details_to_json()}
 
     def text(self) -> str:
         """Return the lines for a terminal: a score each, what they are to be compared with, and the signatures."""

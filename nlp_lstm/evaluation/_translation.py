@@ -64,11 +64,8 @@ class TranslationScores:
     signature: str
 
     def to_json(self) -> dict[str, object]:
-        """Return one object for strict JSON: flat scores, and the table `by_frequency` where words were counted."""
-        return {**scores_to_json("translation", self.n, self.scores, self.signature), **self._frequency_table()}
-
-    def _frequency_table(self) -> dict[str, object]:
-        return {"by_frequency": [asdict(bucket) for bucket in self.by_frequency]} if self.by_frequency else {}
+        """Return one object for strict JSON: flat scores, and lists of objects for all that `details` shows."""
+        return {**scores_to_json("translation", self.n, self.scores, self.signature), **self._details_to_json()}
 
     def text(self) -> str:
         """Return the lines for a terminal: a score each, and the signatures as sacrebleu writes them."""
@@ -93,6 +90,14 @@ class TranslationScores:
             for sentence in sentences:
                 lines += _lines_of(sentence)
         return "\n".join(lines)
+
+    def _details_to_json(self) -> dict[str, object]:
+        return {
+            "by_length": [asdict(each) for each in self.by_length],
+            "by_frequency": [asdict(each) for each in self.by_frequency],
+            "worst": [asdict(each) for each in self.worst],
+            "best": [asdict(each) for each in self.best],
+        }
 
 
 def translation_scores(

@@ -28,7 +28,7 @@ def baselines(train: LabelledSplit, test: LabelledSplit, labels: Sequence[str], 
     text the whole set must be right.
     """
     answers, gold = label_targets(train, labels, several), label_targets(test, labels, several)
-    lines = [_line("most frequent label", most_frequent(answers, len(test)), gold, test)]
+    lines = [_line("most frequent label of training", most_frequent(answers, len(test)), gold, test)]
     try:
         predicted = nb_svm(train.texts, answers, test.texts, len(labels))
     except ImportError:

@@ -15,9 +15,12 @@ from nlp_lstm.evaluation import (
     Comparison,
     compare_classifications,
     compare_language_models,
+    compare_summaries,
     compare_translations,
     correct_items,
+    require_rouge,
 )
+from nlp_lstm.tasks._summarization import Summarization
 from nlp_lstm.tokenization import Tokenizer
 
 _SPAN_CHARACTERS = 128
@@ -29,12 +32,13 @@ _SAFE_CUT = re.compile(r"(?<=\S)(?=[ \n])")
 def compare(a: Any, b: Any, data: Any = None, split: str = "test") -> Comparison:
     """Compare two tasks that `nlp_lstm.load` gave, on a split of `data` or of the data that each was trained on.
 
-    Translations are compared by BLEU and chrF (paired bootstrap and approximate randomisation), classifiers by
-    accuracy (McNemar's exact test), language models by bits per character (paired block bootstrap: over tokens where
-    both have one tokenizer, else over stretches of text). `data` are the options of the task's own kind.
+    Translations are compared by BLEU, chrF and TER, and where one of the two is a summarizer by ROUGE, BLEU and chrF
+    (paired bootstrap and approximate randomisation), classifiers by accuracy (McNemar's exact test), language models
+    by bits per character (paired block bootstrap: over tokens where both have one tokenizer, else over stretches of
+    text). `data` are the options of the task's own kind.
 
     Raises:
-        UsageError: the runs have different tasks.
+        UsageError: the runs have different tasks; or they sum up, and the library of ROUGE is not installed.
         DataError: without `data`, the runs were trained on data with different test texts; or the split is missing
             or too short.
     """
@@ -52,10 +56,13 @@ def compare(a: Any, b: Any, data: Any = None, split: str = "test") -> Comparison
 
 
 def _compare_translations(a: Any, b: Any, data: Any, split: str) -> Comparison:
+    summaries = isinstance(a, Summarization) or isinstance(b, Summarization)
+    if summaries:
+        require_rouge()  # before both runs have written their summaries
     sources_a, hypotheses_a, references_a = a.outputs(data, split)
     sources_b, hypotheses_b, references_b = b.outputs(data, split)
     _require_equal((sources_a, references_a), (sources_b, references_b), split)
-    return compare_translations(hypotheses_a, hypotheses_b, references_a)
+    return (compare_summaries if summaries else compare_translations)(hypotheses_a, hypotheses_b, references_a)
 
 
 def _compare_classifications(a: Any, b: Any, data: Any, split: str) -> Comparison:

@@ -81,11 +81,14 @@ def test_one_line_in_gives_one_line_out_and_blank_lines_stay(classify: Any) -> N
     assert error == "a library talks\n"
 
 
-def test_texts_that_are_cut_are_counted_at_the_end(classify: Any) -> None:
+def test_texts_that_are_cut_are_counted_at_the_end(classify: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     error = classify(b"a b c d e\nx\n\nf g h i j\n")[2]
     expected = "Longer than what is read: {} of the texts. Of longer texts the first 2 and the last 2 words are read.\n"
     assert error.endswith(expected.format(2))
-    assert expected.format(1) in classify(b"a b c d e\n\xff\n")[2], "what was read before a fault counts as well"
+    monkeypatch.setattr(_classify, "line_blocks", lambda stream: iter([["a b c d e"], ["fails"]]))
+    code, out, error = classify(b"", "--explain")
+    assert (code, out) == (1, "a\t0.7500\ta[+0.50] b[+0.50] c[+0.50] d[+0.50] e[+0.50]\n")
+    assert expected.format(1) in error, "what was read before a fault counts as well"
 
 
 def test_nothing_in_gives_nothing_out(classify: Any, classifier: FakeClassifier) -> None:
@@ -164,10 +167,10 @@ def test_html_is_a_page_of_all_texts_escaped(classify: Any, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_is_not_utf8_names_the_line_after_those_before(classify: Any) -> None:
-    code, out, error = classify(b"good\n\nab\xff\nlost\n")
-    assert (code, out) == (1, "good\t0.7500\n\n")
-    assert "Standard input, line 3, byte 3: not UTF-8 text." in error
+def test_what_is_not_utf8_is_replaced_and_its_line_named(classify: Any) -> None:
+    code, out, error = classify(b"good\n\nab\xff\nkept\n")
+    assert (code, out) == (0, "good\t0.7500\n\nab\ufffd\t0.7500\nkept\t0.7500\n")
+    assert "Standard input, line 3: not UTF-8 text; what is not was read as U+FFFD." in error
 
 
 def test_lines_come_as_soon_as_they_are_there_and_many_at_once() -> None:

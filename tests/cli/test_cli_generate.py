@@ -111,14 +111,14 @@ def test_lines_are_answered_one_at_a_time(process: Callable[..., subprocess.Pope
     assert (running.returncode, out, error) == (0, b"", b"")
 
 
-def test_stdin_that_is_not_utf8_names_line_and_byte(
+def test_what_is_not_utf8_is_replaced_and_its_line_named(
     task: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    feed(monkeypatch, b"good\nab\xff\n")
+    feed(monkeypatch, b"good\nab\xff\nlast\n")
     code, out, error = generate(capsys)
-    assert code == 1
-    assert out == "<good|n=400|s=None|t=1.0>é\n"
-    assert error.startswith("nlp-lstm: Standard input, line 2, byte 3: not UTF-8 text.")
+    assert code == 0
+    assert [line.partition("|")[0] for line in out.splitlines()] == ["<good", "<ab\ufffd", "<last"]
+    assert error.startswith("Standard input, line 2: not UTF-8 text")
 
 
 def test_no_stdin_at_all(task: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

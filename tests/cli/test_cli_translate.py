@@ -20,7 +20,7 @@ from nlp_lstm.cli import _lines, _translate, main
 from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.data import PairSplit
 from nlp_lstm.decoding import BeamOptions
-from nlp_lstm.errors import DataError, UsageError
+from nlp_lstm.errors import UsageError
 from nlp_lstm.models import EncoderDecoder, EncoderDecoderOptions
 from nlp_lstm.tasks import Search, Translated, Translation, train_tokenizers
 from nlp_lstm.tasks._translated import Attended
@@ -238,6 +238,22 @@ def test_a_picture_that_fails_is_said_and_the_lines_go_on(
     assert not any(tmp_path.iterdir())
 
 
+def test_maps_go_to_stderr_and_lines_stay_one_for_one(translate: Translate, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, error = translate(b"ab cd\n\nimpossible\nef\n", "--map")
+    assert (code, out) == (0, "AB CD\n\n\nEF\n")
+    lines = [line.rstrip() for line in error.splitlines()]
+    assert lines[0] == "Line 1:"
+    assert lines[3:5] == ["ab ██", "cd   ██"]
+    assert [line for line in lines if line.startswith("Line")] == [
+        *("Line 1:", "Line 3: no translation meets the conditions; the line is left empty.", "Line 4:")
+    ]
+    monkeypatch.setenv("LC_ALL", "C")
+    out, error = translate(b"ab\n", "--map", "--n-best=2")[1:]
+    assert out.count("\n") == 2
+    assert error.splitlines()[-1] == "ab ##", "the best alone has a map"
+    assert translate(b"ab\n")[2] == ""
+
+
 def test_runs_are_averaged(translate: Translate, translator: FakeTranslator) -> None:
     assert translate(b"x\n", "--ensemble", "run2", "--ensemble", "run3")[0] == 0
     assert translator.averaged == 3
@@ -276,10 +292,19 @@ def test_a_run_of_another_kind_is_refused(translate: Translate, translator: Fake
     assert "run holds a model for language modeling; translate takes a translator." in error
 
 
-def test_what_is_not_utf8_is_named_after_the_lines_before_it(translate: Translate) -> None:
-    code, out, error = translate(b"good\nab\xff\nlost\n")
-    assert (code, out) == (1, "GOOD\n")
-    assert error.startswith("nlp-lstm: Standard input, line 2, byte 3: not UTF-8 text.")
+def test_what_is_not_utf8_is_replaced_and_its_lines_named(translate: Translate) -> None:
+    code, out, error = translate(b"good\nab\xff\r\n\nkept\n\xe2\x82")
+    assert (code, out) == (0, "GOOD\nAB\ufffd\n\nKEPT\n\ufffd\n")
+    assert error == (
+        "Standard input, line 2: not UTF-8 text; what is not was read as U+FFFD. Convert it with "
+        "`iconv -f latin1 -t utf-8` or whatever it is in.\n"
+        "Standard input, line 5: not UTF-8 text; what is not was read as U+FFFD. Convert it with "
+        "`iconv -f latin1 -t utf-8` or whatever it is in.\n"
+    )
+    code, out, error = translate(b"caf\xe9\n" * 1_200)
+    assert (code, out) == (0, "CAF\ufffd\n" * 1_200)
+    assert error.count("\n") == 1, "a file in another encoding floods nobody"
+    assert error.startswith("Standard input, lines 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 1,190 more: not UTF-8 text")
 
 
 def blocks(descriptor: int) -> Iterator[list[str]]:
@@ -326,15 +351,6 @@ def test_where_nothing_can_be_asked_each_read_is_a_block(monkeypatch: pytest.Mon
     os.write(writer, b"a\nb\n")
     os.close(writer)
     assert list(blocks(reader)) == [["a", "b"]]
-
-
-def test_the_last_line_may_be_broken_too(tmp_path: Path) -> None:
-    (tmp_path / "broken").write_bytes(b"fine\n\xff")
-    with (tmp_path / "broken").open(encoding="utf-8") as stream:
-        found = line_blocks(stream)
-        assert next(found) == ["fine"]
-        with pytest.raises(DataError, match="line 2, byte 1"):
-            next(found)
 
 
 def test_no_stdin_at_all() -> None:
@@ -404,6 +420,7 @@ def test_a_conversation_draws_a_picture(talk: Callable[..., tuple[str, str]], tm
     ]
     _, error = talk("a", options=("--picture", "a.png"), code=2)
     assert "in the conversation, :picture FILE draws" in error
+    assert "in the conversation, :map shows it" in talk("a", options=("--map",), code=2)[1]
 
 
 def test_a_picture_that_cannot_be_written_is_told_in_the_conversation(

@@ -181,7 +181,7 @@ def test_the_digest_follows_the_pairs():
 @pytest.mark.parametrize(
     ("name", "content", "options", "message"),
     [
-        ("a.txt", "x\ty\nz\n", {}, "line 2 has 1 columns, but the first line has 2: 1, 2"),
+        ("a.txt", "x\ty\nz\n", {}, "line 2 has 1 column, but the first line has 2: 1, 2"),
         ("a.txt", "x y\nz\n", {}, r"a\.txt has one column, but a pair has two\. Put a tab between .*train\.en"),
         ("a.txt", "", {}, r"a\.txt is empty: it holds no records"),
         ("a.tsv", "de\ten\n", {}, r"a\.tsv holds no pairs"),
@@ -224,7 +224,8 @@ def test_the_digest_follows_the_pairs():
             "a.txt",
             "\tx\ny\t\n",
             {},
-            "None of 2 training pairs is left, since a side is empty; the first stands in .* line 1",
+            r"None of 2 training pairs is left, since a side is empty; the first stands in .* line 1\. "
+            r"Give text on the same line of both sides, or check --data, --source and --target\.$",
         ),
         (
             "a.txt",

@@ -127,7 +127,7 @@ def test_an_unclear_column_is_asked_for(columns: dict[str, bool]):
             r"record that starts at line 4: unexpected end of data\. A quote",
         ),
         ("a.csv", 'text,id\n"x"y,1\n', "record that starts at line 2: ',' expected after '\"'"),
-        ("a.csv", "text,id\nx,1\ny\n", r"line 3 has 1 columns, but the first line has 2: text, id\..*quotes around"),
+        ("a.csv", "text,id\nx,1\ny\n", r"line 3 has 1 column, but the first line has 2: text, id\..*quotes around"),
         ("a.tsv", "text\tid\nx\t1\t2\n", r"line 2 has 3 columns, but the first line has 2: text, id\."),
         ("a.csv", "", "is empty: it holds no records"),
         ("a.csv", "text,id\n", "is empty"),

@@ -62,6 +62,15 @@ def test_equal_to_scikit_learn(seed: int, items: int, labels: int) -> None:
     assert value(scores, "quadratic_weighted_kappa") == pytest.approx(kappa, abs=1e-9, nan_ok=True)
 
 
+def surest_wrong(probabilities: NDArray[numpy.float64], sets: NDArray[numpy.bool_]) -> list[int]:
+    """Items with a wrong yes or no, those with the surest one first."""
+    surest: dict[int, float] = {}
+    for (item, label), p in numpy.ndenumerate(probabilities):
+        if (p >= 0.5) != sets[item, label]:
+            surest[item] = max(surest.get(item, 0.0), p, 1 - p)
+    return sorted(surest, key=lambda item: (-surest[item], item))
+
+
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), st.integers(1, 40))
 def test_several_labels_are_equal_to_scikit_learn(seed: int, items: int) -> None:
@@ -82,7 +91,7 @@ def test_several_labels_are_equal_to_scikit_learn(seed: int, items: int) -> None
     assert value(scores, "nll") == pytest.approx(metrics.log_loss(sets.ravel(), decided, labels=[False, True]))
     assert value(scores, "brier") == pytest.approx(((probabilities - sets) ** 2).mean())
     assert scores.confusion is None
-    assert scores.errors == ()
+    assert [error.number - 1 for error in scores.errors] == surest_wrong(probabilities, sets)[:10]
     assert classification_scores(probabilities, sets, LABELS, multi=True, resamples=1).scores == scores.scores
     assert (correct_items(probabilities, gold, LABELS, multi=True) == (predicted == sets).all(axis=1)).all()
 
@@ -147,6 +156,30 @@ def test_the_most_confident_errors_come_first() -> None:
     assert [error.number for error in many.errors] == list(range(30, 20, -1))
 
 
+def test_errors_of_several_labels_name_both_sets() -> None:
+    probabilities = [[0.9, 0.2], [0.9, 0.6], [0.4, 0.3]]
+    gold: list[tuple[str, ...]] = [("a",), ("b",), ("b", "a")]
+    scores = classification_scores(probabilities, gold, "ab", multi=True, texts=["x", "y", "z"], resamples=2)
+    first, second = scores.errors
+    assert (first.number, first.gold, first.predicted, first.probability, first.text) == (2, "b", "a,b", 0.9, "y")
+    assert (second.number, second.gold, second.predicted, second.probability) == (3, "a,b", "(none)", 0.7)
+    assert "item 2     b        a,b        0.900\n    y\n" in scores.details()
+
+
+def test_the_majority_is_one_answer_for_all_items() -> None:
+    majority = classification_scores(PROBABILITIES, GOLD, LABELS, resamples=2).majority
+    assert (majority.name, majority.value) == ("majority_accuracy", 0.5)  # "good" three times in six
+    assert majority.confidence_interval == wilson_interval(3, 6)
+    gold = [("a",), ("a", "b"), ("a",), ()]
+    scores = classification_scores([[0.9, 0.1]] * 4, gold, "ab", multi=True, resamples=2)
+    assert (scores.majority.name, scores.majority.value) == (
+        "majority_subset_accuracy",
+        0.5,
+    )  # "a" alone is right twice
+    assert "\nmost frequent label here: subset_accuracy 0.500 of the items (95 % CI " in scores.text()
+    assert scores.to_json()["majority_subset_accuracy"] == 0.5
+
+
 def test_intervals(seed: int) -> None:
     probabilities, gold = random_predictions(seed, 500, 3)
     names = ("x", "y", "z")
@@ -196,7 +229,7 @@ def test_ratings_that_never_vary_have_no_kappa() -> None:
 
 def test_the_json_holds_the_tables() -> None:
     read = json.loads(json.dumps(classification_scores(PROBABILITIES, GOLD, LABELS).to_json(), allow_nan=False))
-    names = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "brier", "nll", "ece"]
+    names = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "brier", "nll", "ece", "majority_accuracy"]
     assert list(read) == ["task", "n", *names, "confidence_interval", "signature", "by_label", "confusion"]
     assert (read["task"], read["n"], read["accuracy"]) == ("classification", 6, pytest.approx(4 / 6))
     assert read["by_label"][0] == {"label": "bad", "precision": 1 / 3, "recall": 1.0, "f1": 0.5, "support": 1}
@@ -210,7 +243,9 @@ def test_the_text_and_the_details() -> None:
     scores = classification_scores(PROBABILITIES, GOLD, LABELS, texts=texts, resamples=3)
     lines = scores.text().splitlines()
     assert lines[0] == "accuracy 0.667 of the items (95 % CI 0.300-0.903, n=6)"
-    assert lines[-2] == "ece 0.200 (n=6)"
+    assert lines[-3] == "ece 0.200 (n=6)"
+    expected = "most frequent label here: accuracy 0.500 of the items (95 % CI 0.188-0.812, n=6)"
+    assert lines[-2] == expected
     assert lines[-1] == f"signature {scores.signature}"
     details = scores.details().splitlines()
     assert details[:2] == [

@@ -16,12 +16,14 @@ from nlp_lstm.evaluation import (
     block_bootstrap_means,
     compare_classifications,
     compare_language_models,
+    compare_summaries,
     compare_translations,
     corpus_statistics,
     default_block_length,
     mcnemar,
     paired_bootstrap,
     percentile_interval,
+    rouge_scores,
 )
 
 WORDS = ["a", "grey", "dog", "runs", "over", "the", "old", "wall", "near", "our", "house", "today"]
@@ -39,10 +41,13 @@ def test_translations(seed: int) -> None:
     worse, references = translations(seed, 0.7)
     better, _ = translations(seed, 0.9)
     found = compare_translations(worse, better, references, resamples=100, trials=300, seed=4)
-    bleu, chrf = found.differences
+    bleu, chrf, ter = found.differences
     assert bleu.a == sacrebleu.corpus_bleu(worse, [references]).score
     assert bleu.b == sacrebleu.corpus_bleu(better, [references]).score
     assert chrf.difference == pytest.approx(sacrebleu.corpus_chrf(better, [references]).score - chrf.a)
+    assert ter.a == sacrebleu.corpus_ter(worse, [references]).score
+    assert ter.b == sacrebleu.corpus_ter(better, [references]).score
+    assert ter.difference < 0, "less is better"
     a, b = (corpus_statistics("bleu", hypotheses, references) for hypotheses in (worse, better))
     expected = paired_bootstrap(a.statistics, b.statistics, a.value, resamples=100, seed=4)
     assert (bleu.difference, bleu.confidence_interval) == (expected.difference, expected.confidence_interval)
@@ -51,7 +56,33 @@ def test_translations(seed: int) -> None:
     assert bleu.p_values["approximate_randomization"] == 1 / 301
     assert found.signature.startswith("BLEU|nrefs:1|bs:100|ar:300|seed:4|case:mixed|")
     assert "; chrF2|nrefs:1|bs:100|ar:300|seed:4|" in found.signature
+    assert "; TER|nrefs:1|bs:100|ar:300|seed:4|" in found.signature
     assert (found.task, found.n) == ("translation", 60)
+    a, b = (corpus_statistics("ter", hypotheses, references) for hypotheses in (worse, better))
+    expected = paired_bootstrap(a.statistics, b.statistics, a.value, resamples=100, seed=4)
+    assert ter.confidence_interval == expected.confidence_interval
+
+
+def test_summaries(seed: int) -> None:
+    pytest.importorskip("rouge_score")
+    worse, references = translations(seed, 0.7)
+    better, _ = translations(seed, 0.9)
+    found = compare_summaries(worse, better, references, resamples=100, trials=300, seed=4)
+    assert [each.name for each in found.differences] == ["rouge_1", "rouge_2", "rouge_l", "bleu", "chrf"]
+    of_a, of_b = rouge_scores(worse, references), rouge_scores(better, references)
+    for each, a, b in zip(found.differences, of_a, of_b, strict=False):
+        assert (each.a, each.b) == pytest.approx((a.value, b.value))
+        assert each.difference == pytest.approx(b.value - a.value)
+        low, high = each.confidence_interval
+        assert 0 < low < each.difference < high
+        assert each.p_values == {"paired_bootstrap": 1 / 101, "approximate_randomization": 1 / 301}
+    others = compare_translations(worse, better, references, ter=False, resamples=100, trials=300, seed=4)
+    assert found.differences[3:] == others.differences
+    assert found.signature.startswith("ROUGE|stemmer:porter|measure:f1|bs:100|ar:300|seed:4|version:")
+    assert found.signature.endswith(f"; {others.signature}")
+    assert (found.task, found.n) == ("summarization", 60)
+    same = compare_summaries(worse, worse, references, resamples=10, trials=10)
+    assert same.differences[0].p_values == {"paired_bootstrap": 1.0, "approximate_randomization": 1.0}
 
 
 def test_translations_of_other_length_are_refused() -> None:

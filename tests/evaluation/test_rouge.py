@@ -109,7 +109,7 @@ def test_words_that_training_does_not_have_are_counted() -> None:
     assert "\nwords that no training summary has: 3, of which 0.667 are in their summary\n" in found.text()
     assert found.to_json()["by_frequency"] == [asdict(bucket) for bucket in found.by_frequency] != []
     assert "no training summary" not in summary_scores(["a dog"], ["a dog"], training_text=["a dog"]).text()
-    assert "by_frequency" not in summary_scores(["a dog"], ["a dog"]).to_json()
+    assert summary_scores(["a dog"], ["a dog"]).to_json()["by_frequency"] == []
 
 
 def test_the_text_and_the_json() -> None:
@@ -120,7 +120,9 @@ def test_the_text_and_the_json() -> None:
     read = json.loads(json.dumps(scores.to_json(), allow_nan=False))
     names = ["rouge_1", "rouge_2", "rouge_l", "bleu", "chrf", "exact_match"]
     lead = ["lead_rouge_1", "lead_rouge_2", "lead_rouge_l"]
-    assert list(read) == ["task", "n", *names, *lead, "confidence_interval", "signature"]
+    parts = ["by_length", "by_frequency", "worst", "best"]
+    assert list(read) == ["task", "n", *names, *lead, "confidence_interval", "signature", *parts]
+    assert [each["source"] for each in read["best"]] == ["a b. c", "d"]
     assert (read["task"], read["n"], read["lead_rouge_1"]) == ("summarization", 2, 50.0)
     assert list(read["confidence_interval"]) == [*names, *lead]
 

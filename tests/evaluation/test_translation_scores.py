@@ -165,11 +165,30 @@ def test_the_worst_and_the_best_sentences() -> None:
     assert translation_scores(["a"], ["a"]).worst[0].source is None
 
 
-def test_the_json_is_flat_and_strict(seed: int) -> None:
-    scores = translation_scores(*made_up(seed + 5, 10), resamples=5)
+def test_the_json_is_strict_and_holds_what_the_details_show(seed: int) -> None:
+    hypotheses, references = made_up(seed + 5, 10)
+    scores = translation_scores(hypotheses, references, resamples=5, training_text=references[:5])
     read = json.loads(json.dumps(scores.to_json(), allow_nan=False))
     names = ["bleu", "chrf", "ter", "exact_match"]
-    assert list(read) == ["task", "n", *names, "confidence_interval", "signature"]
+    parts = ["by_length", "by_frequency", "worst", "best"]
+    assert list(read) == ["task", "n", *names, "confidence_interval", "signature", *parts]
+    first = scores.by_length[0]
+    assert read["by_length"][0] == {
+        **{"low": first.low, "high": first.high, "n": first.n},
+        **{"bleu": first.bleu, "chrf": first.chrf, "exact_match": first.exact_match},
+    }
+    frequent = scores.by_frequency[-1]
+    assert read["by_frequency"][-1] == {
+        **{"low": frequent.low, "high": frequent.high, "words": frequent.words},
+        **{"recall": frequent.recall, "f1": frequent.f1},
+    }
+    assert [each["number"] for each in read["worst"]] == [each.number for each in scores.worst]
+    best = scores.best[0]
+    assert read["best"][0] == {
+        **{"number": best.number, "chrf": best.chrf, "source": None},
+        **{"hypothesis": best.hypothesis, "reference": best.reference},
+    }
+    assert [len(read[part]) for part in parts] == [len(getattr(scores, part)) for part in parts]
     assert (read["task"], read["n"]) == ("translation", 10)
     assert list(read["confidence_interval"]) == names
     assert read["bleu"] == value(scores, "bleu")

@@ -46,7 +46,7 @@ def test_nb_svm_separates_what_words_separate() -> None:
 def test_each_baseline_has_a_line_with_its_interval() -> None:
     test = split("test", ["good", "bad", "bad bad"], ["pos", "neg", "neg"])
     most, bag = baselines(split("train", [*TRAIN, "fun"], [*LABELS, "pos"]), test, ["neg", "pos"])
-    assert most.startswith("most frequent label: accuracy 0.333 of the items (95 % CI 0.06")
+    assert most.startswith("most frequent label of training: accuracy 0.333 of the items (95 % CI 0.06")
     assert bag.startswith("NB-SVM on words and bigrams: accuracy 1.000 of the items (95 % CI 0.43")
 
 
@@ -63,5 +63,5 @@ def test_without_scikit_learn_a_line_says_so(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setitem(sys.modules, name, None)
     train = split("train", TRAIN, LABELS)
     most, absent = baselines(train, train, ["neg", "pos"])
-    assert most.startswith("most frequent label")
+    assert most.startswith("most frequent label of training: ")
     assert absent == "bag of words: absent, since scikit-learn is not installed (pip install 'nlp-lstm[baselines]')"

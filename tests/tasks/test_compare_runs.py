@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +12,9 @@ import torch
 
 from nlp_lstm.data import DataOptions, load_text, tokenize
 from nlp_lstm.errors import DataError, UsageError
-from nlp_lstm.evaluation import compare_classifications, compare_translations
+from nlp_lstm.evaluation import compare_classifications, compare_summaries, compare_translations
 from nlp_lstm.models import LanguageModel, LanguageModelOptions
-from nlp_lstm.tasks import LanguageModeling, compare
+from nlp_lstm.tasks import LanguageModeling, Summarization, compare
 from nlp_lstm.tasks._compare import _sums, _tokenize_spans
 from nlp_lstm.tokenization import train_tokenizer
 
@@ -130,6 +131,30 @@ def test_translations():
     for changed in (fake_translation(references, references[::-1]), fake_translation(references, references, "abc")):
         with pytest.raises(DataError, match="valid splits of the runs' own data differ"):
             compare(a, changed, None, "valid")
+
+
+class FakeSummarization(Summarization):
+    """A summarizer that has written already."""
+
+    def __init__(self, hypotheses, references):
+        self.written = ["a", "b", "c"], hypotheses, references
+
+    def outputs(self, data=None, split="test"):
+        return self.written
+
+
+def test_summarizers_are_compared_by_rouge(monkeypatch):
+    pytest.importorskip("rouge_score")
+    references = ["one is here", "two are here", "three are here"]
+    given = ["one is there", "two are here", "three is here"]
+    a, b = FakeSummarization(given, references), FakeSummarization(references, references)
+    expected = compare_summaries(given, references, references)
+    assert compare(a, b) == compare(a, fake_translation(references, references, "abc")) == expected
+    monkeypatch.setitem(sys.modules, "rouge_score.rouge_scorer", None)
+    for one in (a, b):
+        monkeypatch.setattr(one, "written", None)
+    with pytest.raises(UsageError, match=r"pip install 'nlp-lstm\[rouge\]'"):  # before anything is written
+        compare(a, b)
 
 
 def fake_classification(probabilities, gold, labels, several=False, texts=("x", "y", "z")):

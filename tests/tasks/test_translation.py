@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -436,9 +435,11 @@ def test_evaluation_scores_the_outputs(parallel_files: PairOptions) -> None:
     named = {score.name: score.value for score in scores.scores}
     exact = sum(one == other for one, other in zip(translations, references, strict=True)) / 12
     assert named["exact_match"] == exact
-    uncounted = task.evaluate(parallel_files, "test").to_json()
-    assert uncounted == task.score(PairSplit("test", sources, references)).to_json()
-    assert scores.to_json() == {**uncounted, "by_frequency": [asdict(bucket) for bucket in scores.by_frequency]}
+    assert (
+        scores.to_json() | {"by_frequency": []}
+        == task.evaluate(parallel_files, "test").to_json()
+        == task.score(PairSplit("test", sources, references)).to_json()
+    )
 
 
 def test_a_run_without_its_data_says_so() -> None:
