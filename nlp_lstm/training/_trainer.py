@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from nlp_lstm.errors import Stopped
 from nlp_lstm.models import seconds_compiling
-from nlp_lstm.training._checkpoint import generators, set_aside_newer, to_device
+from nlp_lstm.training._checkpoint import generators, set_aside_newer, set_generators, to_device
 from nlp_lstm.training._finite import NotFiniteError, not_finite, save_failure
 from nlp_lstm.training._interrupt import Interrupt
 from nlp_lstm.training._objective import Objective
@@ -163,7 +164,7 @@ class Trainer(TrainingState):
             self._save_failure(carry, states, len(group_of_batches))
             raise not_finite(
                 *("loss", float(value), self.step + 1, self.options, self.objective.model, self.batch),
-                again=lambda: list(self._losses(group_of_batches, carry, scale)),
+                again=partial(self._repeat, group_of_batches, carry, scale, states),
             )
         self.total = value if self.total is None else self.total + value
         self.optimizer.step()
@@ -181,6 +182,11 @@ class Trainer(TrainingState):
             loss, after = self.objective.loss(part, carry, scale * own)
             carry = after if own else None
             yield loss, carry
+
+    def _repeat(self, batches: list[Any], carry: Any, scale: float, states: list[Tensor]) -> None:
+        set_generators(states)  # so that dropout drops the same
+        for _ in self._losses(batches, carry, scale):
+            pass
 
     def _save_failure(self, carry: Any, states: list[Tensor], batches: int) -> None:
         found = self.processes.gather((to_device(carry, torch.device("cpu")), states))
