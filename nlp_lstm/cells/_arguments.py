@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Literal, get_args
 
 from nlp_lstm.cells._cell import Cell
@@ -66,7 +67,7 @@ def check_shares(cell: Cell, backend: str, shares: Mapping[str, Any]) -> None:
     faults = [
         f"{name}={value!r} must be a number of at least 0 and below 1."
         for name, value in shares.items()
-        if not isinstance(value, int | float) or not 0 <= value < 1
+        if not isinstance(value, Real) or not 0 <= float(value) < 1
     ]
     if faults:
         raise UsageError(" ".join(faults))

@@ -95,7 +95,7 @@ class ConvLSTM(nn.Module):
 
     def forward(self, x: Tensor, state: State | None = None, lengths: Tensor | None = None) -> tuple[Tensor, State]:
         """Run over whole sequences; shapes as in the class. Raises ShapeError where something does not fit."""
-        _lengths.check_type(x, next(self.parameters()))
+        _lengths.check_type(x, self._weights(0).weight_ih)
         if x.dim() != 3 + self.dimensions:
             axes = ("length",) if self.dimensions == 1 else ("height", "width")
             raise ShapeError(

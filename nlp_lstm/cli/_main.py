@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     if "OMP_WAIT_POLICY" not in os.environ:
         # Threads that wait for each other spin for microseconds, not for milliseconds: what runs beside gets its time.
-        os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         code = _dispatch(arguments)
         _flush_stdout()

@@ -19,16 +19,18 @@ def lock_folder(folder: Path, wait: bool = False) -> int | None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
+    except BaseException as error:
         os.close(descriptor)
+        if isinstance(error, OSError) and not isinstance(error, BlockingIOError):
+            return None  # a file system without locks, such as some network ones
         raise
-    except OSError:  # a file system without locks, such as some network ones
-        os.close(descriptor)
-        return None
     return descriptor
 
 
 def unlock(descriptor: int | None) -> None:
-    """Give a lock back."""
+    """Give a lock back, also where a child of this process has the descriptor too."""
     if descriptor is not None:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)

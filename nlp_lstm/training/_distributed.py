@@ -139,7 +139,7 @@ class Processes:
 
     @torch.no_grad()
     def sum_gradients(self, model: nn.Module, loss: Tensor) -> Tensor:
-        """Add up the gradients in place, and the loss, which is returned; one message for all of them.
+        """Add up the gradients, and the loss, which is returned; one message for all of them.
 
         A message before it says who has which: rows without a rare word leave its cluster out. DistributedDataParallel
         would divide by the number of processes, where the losses are scaled by the count over all of them already; send
@@ -153,11 +153,12 @@ class Processes:
         for parameter, found in zip(parameters, self.sum(there).tolist(), strict=True):
             if found and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        whole = self.sum(torch.cat([loss.reshape(1), *(gradient.reshape(-1) for gradient in gradients)]))
+        trained = [parameter for parameter in parameters if parameter.grad is not None]
+        gradients = [parameter.grad.reshape(-1) for parameter in trained if parameter.grad is not None]
+        whole = self.sum(torch.cat([loss.reshape(1), *gradients]))
         pieces = whole[1:].split([gradient.numel() for gradient in gradients])
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view_as(gradient))
+        for parameter, piece in zip(trained, pieces, strict=True):
+            parameter.grad = piece.view_as(parameter)
         return whole[0]
 
     def equalize(self, model: nn.Module) -> None:

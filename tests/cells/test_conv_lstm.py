@@ -188,3 +188,13 @@ def test_a_layer_in_bf16_is_near_one_in_fp64(dimensions):
     half, state = layer.bfloat16()(x.bfloat16())
     assert half.dtype == state[1].dtype == torch.bfloat16
     assert float((half.detach().double() - exact).abs().max()) < 0.08 * max(1.0, float(exact.abs().max()))
+
+
+def test_a_replica_that_has_no_parameters_of_its_own_runs():
+    layer = ConvLSTM1d(2, 3, 3)
+    x = torch.randn(4, 1, 2, 5)
+    replica = layer._replicate_for_data_parallel()  # what DataParallel makes, and then sets tensors on
+    for name, parameter in layer.named_parameters():
+        setattr(replica, name, parameter.detach())
+    assert list(replica.parameters()) == []
+    torch.testing.assert_close(replica(x)[0], layer(x)[0])

@@ -82,7 +82,7 @@ main(["generate", "run", "--prompt", "x"])
 @pytest.mark.parametrize(
     ("given", "seen"),
     [
-        ({}, {"GOMP_SPINCOUNT": "10000", "THP_MEM_ALLOC_ENABLE": "1"}),
+        ({}, {"GOMP_SPINCOUNT": "1000", "THP_MEM_ALLOC_ENABLE": "1"}),
         (
             {"GOMP_SPINCOUNT": "77", "THP_MEM_ALLOC_ENABLE": "0"},
             {"GOMP_SPINCOUNT": "77", "THP_MEM_ALLOC_ENABLE": "0"},

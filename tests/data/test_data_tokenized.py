@@ -258,6 +258,19 @@ def test_what_killed_processes_left_is_swept_at_the_next_tokenization(tmp_path: 
     assert len(entries(tmp_path)) == 3, "two entries"
 
 
+def test_a_lock_is_given_back_though_another_process_has_the_descriptor(tmp_path: Path):
+    lock = lock_folder(tmp_path)
+    assert lock is not None
+    inherited = os.dup(lock)  # as a child that is forked meanwhile has it
+    with pytest.raises(BlockingIOError):
+        lock_folder(tmp_path)
+    unlock(lock)
+    again = lock_folder(tmp_path)
+    assert again is not None
+    unlock(again)
+    os.close(inherited)
+
+
 def test_what_is_being_tokenized_is_not_swept(tmp_path: Path, make_tokenizer):
     def pieces():
         if len(entries(tmp_path)) == 1:  # the text is being encoded

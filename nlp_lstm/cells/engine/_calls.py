@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
@@ -13,8 +12,9 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
 from nlp_lstm.cells.engine._columns import summands
-from nlp_lstm.cells.engine._graphs import with_rows
-from nlp_lstm.cells.engine._needed import Needed
+from nlp_lstm.cells.engine._graphs import on_any_strides, with_kind, with_rows
+from nlp_lstm.cells.engine._in_place import in_place
+from nlp_lstm.cells.engine._needed import Needed, has_rows
 from nlp_lstm.cells.engine._places import Places
 from nlp_lstm.cells.engine._sides import Side
 from nlp_lstm.cells.engine._stages import Buffer, Stages, shape
@@ -23,6 +23,7 @@ from nlp_lstm.cells.engine._tape import Unsupported
 
 _aten = torch.ops.aten
 _INCOMING = ("output_gradient", "carried")
+_CLEARED = ("product_gradient", "projected_gradient")  # what is added up over rows later
 Carried = tuple[Buffer, Buffer, int]
 """Memory before and after a step that keeps what it holds once a sequence has ended, and its columns."""
 
@@ -38,7 +39,10 @@ class StepWriter:
         self.values: dict[Node, Node] = {}
         targets = [target for target in side.targets if target[0].name != "weight_gradient"]
         self.sums = [one for target in side.targets if target not in targets for one in self._sums(*target)]
-        self.written = {buffer for buffer, _ in targets}
+        self.written = dict(targets)
+        self.ragged = False
+        self.cleared: dict[Node, Node] = {}
+        self.zeros: set[Buffer] = set()
         wanted = [node for _, node in targets] + [node for _, nodes in self.sums for node in nodes]
         self.order = needed.order(wanted, side.given)
         self.places = Places(needed, side.given, self.order, wanted)
@@ -56,6 +60,10 @@ class StepWriter:
                 self.places.release(node)
         for buffer, _ in list(self.waiting):
             self._copy(buffer)
+        for buffer, node in self.written.items():
+            if ragged and buffer.name in _CLEARED:
+                self.zeros.add(buffer)
+                self._call("masked_fill_", self._input(self.places.within(buffer, node)), self._input("ended"), 0.0)
         for total, nodes in self.sums:
             self._add(total, nodes)
         for before, after, width in carried if ragged else ():
@@ -65,6 +73,7 @@ class StepWriter:
         return Step(list(self.inputs), GraphModule(torch.nn.Module(), self.graph).forward)
 
     def _begin(self, carried: list[Carried], ragged: bool) -> None:
+        self.ragged = ragged
         for node, buffer in self.given.items():
             if self.low(buffer) and any(node in self.needed.inputs(one, self.given) for one in self.order):
                 self.values[node] = self._call("float", self._read(node))
@@ -98,17 +107,33 @@ class StepWriter:
                 return self._input(place)
         return self.values[node]
 
+    def _clear(self, node: Node) -> Node:
+        """Read what is added up over rows: 0 where a sequence has ended, since there it may be no number.
+
+        A step back reads new states, which a sequence that has ended does not take.
+        """
+        source, _ = self.places.root(node)
+        place = None if source in self.values else self.places.of(node)
+        if not self.ragged or not has_rows(node, self.needed.rows) or (place and place.memory in self.zeros):
+            return self._read(node)
+        if node.meta["tensor_meta"].dtype.is_floating_point and node not in self.cleared:
+            ended = self._call("view", self._input("ended"), (-1, *(1 for _ in shape(node)[1:])))
+            self.cleared[node] = self._call("masked_fill", self._read(node), ended, 0.0)
+        return self.cleared.get(node) or self._read(node)
+
     def _compute(self, node: Node) -> None:
         if node in self.needed.biases or node in self.needed.factors:
             self._multiply(node)
         elif node.target is _aten.cat.default and node in self.places.found:
             self._fill_parts(node)
         else:
-            args = with_rows(map_arg(node.args, self._read), self.needed.rows, lambda: self._input("rows"))
-            kwargs = map_arg(node.kwargs, self._read)
+            adds = node in self.needed.gradients and not has_rows(node, self.needed.rows)
+            read = self._clear if adds else self._read
+            args = with_rows(map_arg(node.args, read), self.needed.rows, lambda: self._input("rows"))
+            kwargs = with_kind(map_arg(node.kwargs, read), self._input)
             function, name = in_place(node.target)
             if name is None or not self.needed.is_matrix(node):
-                self._store(node, self._call(node.target, *args, **kwargs))
+                self._store(node, self._call(on_any_strides(node.target), *args, **kwargs))
             else:
                 self.places.release(node)  # what is computed element by element may write over what it reads
                 place = self.places.found.get(node) or self.places.scratch(node)
@@ -163,7 +188,7 @@ class StepWriter:
 
     def _add(self, total: Total, nodes: list[Node]) -> None:
         place = self._input(Place(total))
-        values = [self._read(node) for node in nodes]
+        values = [self._clear(node) for node in nodes]
         if len(total.sizes) == 1:
             values = [self._call("reshape", value, -1) for value in values]
         self._call("addcmul_" if len(values) > 1 else "add_", place, *values)
@@ -172,23 +197,3 @@ class StepWriter:
 def _is_product(node: Node) -> bool:
     """Whether a node is a product of two others, each element by its own, that one other takes."""
     return node.target is _aten.mul.Tensor and len(node.users) == 1 and len(node.all_input_nodes) == 2
-
-
-@cache
-def in_place(target: Any) -> tuple[Any, str | None]:
-    """Give the operation that writes into memory that it is given, and the name of that argument; None for no such."""
-    if not isinstance(target, torch._ops.OpOverload):
-        return target, None
-    packet = target._overloadpacket
-    arguments = [(one.name, str(one.type)) for one in target._schema.arguments]
-    for overload in (getattr(packet, name) for name in packet.overloads()):
-        results = [one.name for one in overload._schema.arguments if one.is_out]
-        same = [(one.name, str(one.type)) for one in overload._schema.arguments if not one.is_out]
-        if len(results) != 1 or torch.Tag.generated in overload.tags:  # which computes, then copies
-            continue
-        quick = getattr(torch, packet.__name__, None)  # called with less ado than an overload, and takes numbers too
-        if quick is not None and results == ["out"] and [name for name, _ in same] == [name for name, _ in arguments]:
-            return quick, "out"
-        if same == arguments:
-            return overload, results[0]
-    return target, None

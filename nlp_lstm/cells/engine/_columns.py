@@ -35,7 +35,7 @@ def summands(node: Node) -> list[Node]:
     if node.target in RESHAPING:
         return summands(_source(node))
     if node.target is _aten.add.Tensor and not node.kwargs:
-        return [one for argument in node.all_input_nodes for one in summands(argument)]
+        return [one for argument in node.args if isinstance(argument, Node) for one in summands(argument)]
     if node.target is _aten.sum.dim_IntList:
         dimensions, source = list(node.args[1]), _source(node)  # type: ignore[arg-type]
         if dimensions == [0] or (dimensions == [0, 1] and width(source) == 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -123,7 +124,7 @@ def _program_for(cell: Any, projected: Tensor, state: tuple[Tensor, ...], weight
 
 def _choose(found: Program, projected: Tensor, others: Sequence[Tensor]) -> _Runner:
     device = projected.device.type
-    autocast = torch.is_autocast_enabled(device) and projected.dtype != torch.float64
+    autocast = _has_autocast(device) and torch.is_autocast_enabled(device) and projected.dtype != torch.float64
     low = torch.get_autocast_dtype(device) if autocast else None
     fp32 = device == "cpu" and all(one.dtype == torch.float32 and one.device.type == "cpu" for one in others)
     if fp32 and low in (None, torch.bfloat16) and projected.dtype in (torch.float32, low):
@@ -131,6 +132,10 @@ def _choose(found: Program, projected: Tensor, others: Sequence[Tensor]) -> _Run
         if native is not None:
             return _Runner(native, low)
     return _Runner(found.plain if low is None else found.plain_half, low)
+
+
+def _has_autocast(device: str) -> bool:
+    return torch.amp.is_autocast_available(device)  # of others, meta among them, torch can tell nothing
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,8 @@ class _Run(torch.autograd.Function):
         call, layout = ctx.call, ctx.layout
         memory = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
         stages = call.runner.stages.stages
-        with torch.autocast(memory["state", 0].device.type, enabled=False):
+        device = memory["state", 0].device.type
+        with torch.autocast(device, enabled=False) if _has_autocast(device) else nullcontext():
             memory = backward_memory(stages, layout, memory, output, ends)
             call.runner.stages.run(
                 True, call.reverse, memory, (layout.time, layout.batch), call.lengths, layout.threads

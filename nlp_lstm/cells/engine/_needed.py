@@ -23,7 +23,7 @@ class Needed:
 
     `factors` says of each product what it is made of, `sites` its site and whether the matrix is transposed there,
     `biases` of each sum of a product and a parameter which they are: one call makes both. `fixed` are the nodes that
-    depend on weights alone.
+    depend on weights alone, `gradients` those that depend on the gradients that come in.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -36,6 +36,10 @@ class Needed:
         for node in trace.graph.nodes:
             if node.op == "call_function" and node not in self.factors and set(node.all_input_nodes) <= self.fixed:
                 self.fixed.add(node)
+        self.gradients: set[Node] = {trace.output_gradient, *trace.state_gradients}
+        for node in trace.graph.nodes:
+            if not self.gradients.isdisjoint(node.all_input_nodes):
+                self.gradients.add(node)
         self.biases = {node: pair for node in trace.graph.nodes for pair in self._biased(node)}
 
     def _biased(self, node: Node) -> list[tuple[Node, Node]]:
@@ -81,7 +85,7 @@ class Needed:
             if node in seen or source in given or source in self.fixed:
                 continue
             seen.add(node)
-            if source in made and _has_rows(source, self.rows):
+            if source in made and has_rows(source, self.rows):
                 found[source] = None
             else:
                 waiting += self.inputs(node, given)
@@ -106,8 +110,9 @@ class Needed:
 
     def is_matrix(self, node: Node) -> bool:
         """Whether a node is one tensor (rows, columns)."""
-        return _has_rows(node, self.rows) and len(shape(node)) == 2
+        return has_rows(node, self.rows) and len(shape(node)) == 2
 
 
-def _has_rows(node: Node, rows: int) -> bool:
+def has_rows(node: Node, rows: int) -> bool:
+    """Whether a node is one tensor (rows, ...)."""
     return "tensor_meta" in node.meta and shape(node)[:1] == (rows,)

@@ -31,7 +31,7 @@ class Places:
 
     def settle(self, buffer: Buffer, node: Node) -> bool:
         """Let a node be computed in the memory where it is to be in the end; False where that cannot be."""
-        if node not in self._computed or node in self.found:
+        if node not in self._computed or node in self.found or _kind(node) != torch.float32:  # that of all memory
             return False
         self.found[node] = self.within(buffer, node)
         return True
@@ -49,13 +49,14 @@ class Places:
         place = self.found.get(node) or self.scratch(node)
         start = place.start
         for part in parts:
-            if part in self._computed and part not in self.found and parts.count(part) == 1:
+            alone = part not in self.found and parts.count(part) == 1
+            if part in self._computed and alone and _kind(part) == _kind(node):
                 self.found[part] = Place(place.memory, start, shape(part)[1])
             start += shape(part)[1]
 
     def scratch(self, node: Node) -> Place:
         """Give a node memory that is free."""
-        key = tuple(shape(node)), node.meta["tensor_meta"].dtype
+        key = tuple(shape(node)), _kind(node)
         if self._free.get(key):
             memory = self._free[key].pop()
         else:
@@ -79,6 +80,11 @@ class Places:
             if place is not None and isinstance(place.memory, Scratch):
                 self._free.setdefault((place.memory.sizes, place.memory.dtype), []).append(place.memory)
 
+    def _is_repeated(self, read: Node, node: Node) -> bool:
+        """Whether a view of one column is read for each column of a node, which then may not be written over it."""
+        source, _ = self.root(read)
+        return source is not read and shape(read)[1] == 1 != shape(node)[-1]
+
     def _last_reads(self, wanted: list[Node]) -> dict[Node, list[Node]]:
         last: dict[Node, Node] = {}
         held = {self.root(node)[0] for node in wanted}
@@ -89,8 +95,15 @@ class Places:
                 held |= {node, *read}
             elif node in self._computed and torch.Tag.pointwise not in getattr(node.target, "tags", ()):
                 held |= set(read)  # the result may be another view
+            else:
+                held |= {self.root(one)[0] for one in node.all_input_nodes if self._is_repeated(one, node)}
         ends: dict[Node, list[Node]] = {}
         for node, end in last.items():
             if node not in held:
                 ends.setdefault(end, []).append(node)
         return ends
+
+
+def _kind(node: Node) -> torch.dtype:
+    kind: torch.dtype = node.meta["tensor_meta"].dtype
+    return kind

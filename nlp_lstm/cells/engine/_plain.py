@@ -100,7 +100,7 @@ class _Run:
         self.fixed = {node: self.buffers["weight", index].view(shape(node)) for index, node in read}
         made = [node for node in nodes if node not in self.fixed]
         function = graph_function(list(self.fixed), made, trace.rows)
-        self.fixed |= zip(made, function(self.sizes[1], *self.fixed.values()), strict=True)
+        self.fixed |= zip(made, function(self.sizes[1], self.like, *self.fixed.values()), strict=True)
 
     def over_time(self, one: Input) -> Iterable[Any]:
         """Give what an input is at each step, in the order of the steps."""
@@ -115,8 +115,8 @@ class _Run:
             return itertools.repeat(self._multiplier(one))
         if isinstance(one, Node):
             return itertools.repeat(self.fixed[one])
-        if one == "rows":
-            return itertools.repeat(self.sizes[1])
+        if one in ("rows", "device", "dtype"):
+            return itertools.repeat(self.sizes[1] if one == "rows" else getattr(self.like, one))
         assert self.lengths is not None
         times = torch.arange(self.sizes[0], device=self.like.device)[:, None, None]
         return self._parts(times >= self.lengths[:, None], 0, WITHOUT_END)

@@ -85,7 +85,7 @@ class Program:
         """Give the matrix of each product: a weight, or what the step makes of weights, with its gradient."""
         if self._derived is None:
             return [weights[self.trace.weights.index(site.weight)] for site in self.trace.sites]
-        return list(self._derived(self.trace.rows, *weights))
+        return list(self._derived(self.trace.rows, weights[0], *weights))
 
     @cached_property
     def _derived(self) -> Any:

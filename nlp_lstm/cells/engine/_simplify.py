@@ -49,6 +49,6 @@ def _add_product(graph: Graph, node: Node) -> None:
 
 
 def _same_kind(*nodes: Any) -> bool:
-    """Whether all are tensors with one type of numbers."""
+    """Whether all are tensors with one type of numbers, with a point."""
     kinds = {node.meta["tensor_meta"].dtype if isinstance(node, Node) else None for node in nodes}
-    return len(kinds) == 1 and None not in kinds
+    return len(kinds) == 1 and all(kind is not None and kind.is_floating_point for kind in kinds)

@@ -47,7 +47,8 @@ class Multiply:
 
 
 Input = Place | Multiply | Node | str
-"""What a step takes: memory, a function, what is made of weights alone, the number of `rows`, or which have `ended`."""
+"""What a step takes: memory, a function, what is made of weights alone, the number of `rows`,
+which have `ended`, or the `device` or `dtype` of all else."""
 
 
 @dataclass(frozen=True)

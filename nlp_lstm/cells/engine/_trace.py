@@ -14,6 +14,7 @@ from torch.fx import Graph, Node
 
 from nlp_lstm.cells.engine._loop import Equations
 from nlp_lstm.cells.engine._recorded import recording
+from nlp_lstm.cells.engine._rows import with_distinct_rows
 from nlp_lstm.cells.engine._simplify import simplify
 from nlp_lstm.cells.engine._tape import Tape, Unsupported
 
@@ -105,7 +106,25 @@ def trace(
     together. Raises Unsupported, or whatever the step raises on tensors of zeros.
     """
     sizes = {columns, *widths, *(size for _, shape in shapes for size in shape or ())}
-    rows = next(number for number in (5, 7, 11, 13, 17, 19, 23) if number not in sizes | {n * 2 for n in sizes})
+    rows, graph = with_distinct_rows(lambda number: _recorded(number, cell, columns, widths, shapes, whole), sizes)
+    _check(graph)
+    for node in list(graph.nodes):
+        if node.op == "call_function" and node.target in _SAME:
+            node.replace_all_uses_with(node.args[0])
+    graph.eliminate_dead_code()
+    if whole:
+        simplify(graph)
+    return _named(graph, rows, len(widths), sum(shape is not None for _, shape in shapes))
+
+
+def _recorded(
+    rows: int,
+    cell: Equations,
+    columns: int,
+    widths: Sequence[int],
+    shapes: Sequence[tuple[str, tuple[int, ...] | None]],
+    whole: bool,
+) -> Graph:
     names = [name for name, shape in shapes if shape is not None]
     absent = {name: None for name, shape in shapes if shape is None}
     sites: list[dict[str, Tensor]] = []
@@ -119,6 +138,9 @@ def trace(
         space = SimpleNamespace(**absent, **dict(zip(names, weights, strict=True)))
         with recording(sites, whole):
             new = list(cell.step(projected, tuple(states), space))
+        shown = [(list(one.shape), one.is_floating_point()) for one in new]
+        if shown != [([rows, width], True) for width in widths]:
+            raise Unsupported("a new state that has not the size and kind of the one before")
         incoming = [gradients[0] + gradients[1], *gradients[2:]]
         back = torch.autograd.grad(_Given.apply(incoming, *new), leaves, allow_unused=True)
         return [*new, *back, *(note.get(name) for note in sites for name in Site.__annotations__)]
@@ -137,15 +159,7 @@ def trace(
         tape.take([examples[0], *examples[1], *examples[2], *examples[3]])
         with tape:
             tape.give(step(*examples))
-    graph = tape.graph
-    _check(graph)
-    for node in list(graph.nodes):
-        if node.op == "call_function" and node.target in _SAME:
-            node.replace_all_uses_with(node.args[0])
-    graph.eliminate_dead_code()
-    if whole:
-        simplify(graph)
-    return _named(graph, rows, len(widths), len(names))
+    return tape.graph
 
 
 def _check(graph: Graph) -> None:

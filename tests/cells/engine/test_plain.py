@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nlp_lstm.cells import CELLS, Cell
 from nlp_lstm.cells.engine import _program, linear, normalised, run_cell, run_fused
-from nlp_lstm.cells.engine._calls import in_place
+from nlp_lstm.cells.engine._in_place import in_place
 from nlp_lstm.cells.engine._plain import PlainStages
 from nlp_lstm.cells.engine._recorded import traced_whole
 from nlp_lstm.cells.engine._simplify import simplify
