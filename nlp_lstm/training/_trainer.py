@@ -185,8 +185,7 @@ class Trainer(TrainingState):
 
     def _repeat(self, batches: list[Any], carry: Any, scale: float, states: list[Tensor]) -> None:
         set_generators(states)  # so that dropout drops the same
-        for _ in self._losses(batches, carry, scale):
-            pass
+        list(self._losses(batches, carry, scale))
 
     def _save_failure(self, carry: Any, states: list[Tensor], batches: int) -> None:
         found = self.processes.gather((to_device(carry, torch.device("cpu")), states))
