@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import nlp_lstm as nl
+from nlp_lstm import training
 
 _LIBRARIES = ("torch", "numpy", "tokenizers")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)B?", re.IGNORECASE)
@@ -46,16 +47,12 @@ def fill_in(arguments: argparse.Namespace, defaults: Mapping[str, tuple[Any, Any
 def machine(threads: int) -> dict[str, Any]:
     """Describe where this runs: processor model, cores that may be used, threads that are, and system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"processor": _processor(), "cores": cores, "threads": threads, "system": platform.platform(terse=True)}
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+    return {
+        "processor": training.processor(),
+        "cores": cores,
+        "threads": threads,
+        "system": platform.platform(terse=True),
+    }
 
 
 def versions() -> dict[str, str]:

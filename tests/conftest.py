@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def seed() -> int:
     """The seed for a test's random inputs, printed at the head of the report."""
     return _SEED
+
+
+@pytest.fixture
+def torch_threads() -> Iterator[None]:
+    """Leave torch's number of threads as it was, where a test trains and a training sets it."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

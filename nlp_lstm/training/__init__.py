@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nlp_lstm.training._classification import ClassificationObjective, describe_error
     from nlp_lstm.training._finite import repeat_failed_step
     from nlp_lstm.training._fit import fit
+    from nlp_lstm.training._machine import processor
     from nlp_lstm.training._memory import keep_freed_memory
     from nlp_lstm.training._objective import LanguageModelObjective, Objective
     from nlp_lstm.training._report import report
@@ -33,6 +34,7 @@ __all__ = [
     "keep_freed_memory",
     "metrics_lines",
     "newest_checkpoint",
+    "processor",
     "repeat_failed_step",
     "report",
     "start_run",
@@ -52,6 +54,7 @@ __getattr__ = lazy_names(
         "keep_freed_memory": "_memory",
         "metrics_lines": "_run_folder",
         "newest_checkpoint": "_checkpoint",
+        "processor": "_machine",
         "repeat_failed_step": "_finite",
         "report": "_report",
         "TranslationObjective": "_translation",

@@ -24,11 +24,17 @@ class FakeRun:
         return translation_scores(["a boat"], ["a boat"], **given)
 
 
+@pytest.fixture
+def task(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    """The translator that is loaded for any run folder."""
+    found = FakeRun("translation")
+    monkeypatch.setattr("nlp_lstm.tasks.load", lambda folder: found)
+    return found
+
+
 def test_a_run_is_scored_by_the_words_of_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, task: FakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task = FakeRun("translation")
-    monkeypatch.setattr("nlp_lstm.tasks.load", lambda folder: task)
     training = tmp_path / "train.en"
     training.write_text("the boat\nthe café\n", encoding="utf-8")
     assert main(["evaluate", "run", "--training-text", str(training)]) == 0
@@ -39,10 +45,8 @@ def test_a_run_is_scored_by_the_words_of_a_file(
 
 
 def test_the_json_object_shows_the_words_that_are_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, task: FakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    task = FakeRun("translation")
-    monkeypatch.setattr("nlp_lstm.tasks.load", lambda folder: task)
     training = tmp_path / "train.en"
     training.write_text("the boat\n", encoding="utf-8")
     assert main(["evaluate", "run", "--training-text", str(training), "--json"]) == 0

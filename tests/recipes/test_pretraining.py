@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,9 @@ import torch
 import nlp_lstm
 from nlp_lstm.cli import main
 
+pytestmark = pytest.mark.usefixtures("torch_threads")
 SMALL = ["--threads", "1", "--max-steps", "3", "--validations", "1"]
 SENTENCES = "The {} boats came home to the harbour, and I liked it.\nNobody liked the {} soup.\n"
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    """The runs set one thread; leave torch's number as it was."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 def train(recipe: str, run: Path, *options: str) -> dict:

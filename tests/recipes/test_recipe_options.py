@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-import torch
 
 import nlp_lstm as nl
 from nlp_lstm.cli import main
+from nlp_lstm.cli._recipe_files import load_recipe
 
+pytestmark = pytest.mark.usefixtures("torch_threads")
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 TEXT = "".join(f"The {number} boats came home, at ten-to-nine, to the {number} harbours.\n" for number in range(900))
 LABELLED = [("I liked the soup", "good")] * 45 + [("Nobody liked the boat", "bad")] * 15
@@ -24,14 +22,6 @@ PAIRS = [f"the boat {number} came home\tboat {number} came" for number in range(
 # What test_pretraining.py trains with.
 ELSEWHERE = {"lowercase", "html_line_breaks", "backward", "pretrained_backward", "crop", "word_dropout"}
 ELSEWHERE |= {"label_smoothing", "unfreeze_epochs", "pretrained"}
-
-
-@pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    """The calls set one thread; leave torch's number as it was."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -69,15 +59,6 @@ def reached(train: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> Calla
         return found[0]
 
     return reach
-
-
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"recipe_with_options_{name}", RECIPES / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 REFUSED = [
@@ -124,7 +105,7 @@ def test_no_option_of_a_recipe_is_left_out() -> None:
     for path in RECIPES.glob("*.py"):
         own = {
             field.name
-            for field in dataclasses.fields(load(path.stem).Config)
+            for field in dataclasses.fields(load_recipe(path).Config)
             if field.name not in ("data", "model", "training")
         }
         flags = " ".join(options for recipe, options, _ in REFUSED if recipe == path.stem).split()
@@ -156,7 +137,7 @@ def test_rare_labels_cost_more_where_it_is_asked_for(reached: Callable[..., tupl
 
 
 def test_words_are_cut_as_is_asked_for() -> None:
-    recipe, text = load("word_lm"), ["one two, one\n"] * 3 + ["three"]
+    recipe, text = load_recipe(RECIPES / "word_lm.py"), ["one two, one\n"] * 3 + ["three"]
 
     def tokenizer(**changes: Any) -> nl.Tokenizer:
         return recipe.train_tokenizer(dataclasses.replace(recipe.Config(min_frequency=1), **changes), text)

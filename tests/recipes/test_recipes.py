@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import importlib.util
 import io
 import json
 import re
@@ -13,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,6 +21,7 @@ from safetensors.torch import load_file
 import nlp_lstm
 from nlp_lstm.cli import main
 from nlp_lstm.cli._config_file import read_config_file
+from nlp_lstm.cli._recipe_files import load_recipe
 from nlp_lstm.cli._settings import settings_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,16 +48,6 @@ def _threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"recipe_under_test_{name}", RECIPES[name])
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 def with_values(config: Any, values: dict[str, Any], taken: set[str]) -> Any:
     """A Config with other values, whichever of its dataclasses they belong to."""
     changes = {}
@@ -79,7 +68,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Finish
 
     def run(name: str) -> Finished:
         if name not in runs:
-            recipe, taken = load(name), set()
+            recipe, taken = load_recipe(RECIPES[name]), set()
             folder = tmp_path_factory.mktemp(name) / "run"
             values = {**recipe.SMOKE, "run": str(folder), "threads": 1, "max_time": None}
             config = with_values(recipe.Config(), values, taken)
@@ -100,7 +89,7 @@ def test_the_recipes_are_found() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_setting_is_described_and_frozen(name: str) -> None:
-    recipe = load(name)
+    recipe = load_recipe(RECIPES[name])
     settings = settings_of(recipe.Config, name)
     assert [setting.name for setting in settings if not setting.help] == []
     assert set(recipe.SMOKE) <= {setting.name for setting in settings}
@@ -109,7 +98,9 @@ def test_every_setting_is_described_and_frozen(name: str) -> None:
 
 
 def test_streaming_is_offered_where_it_works(capsys: pytest.CaptureFixture[str]) -> None:
-    settings = {name: {setting.name for setting in settings_of(load(name).Config, name)} for name in RECIPES}
+    settings = {
+        name: {setting.name for setting in settings_of(load_recipe(RECIPES[name]).Config, name)} for name in RECIPES
+    }
     offered = {name for name, names in settings.items() if {"stream", "shuffle_buffer"} & names}
     assert offered == {"char_lm", "word_lm"}
     assert main(["train", "sentiment", "--stream", "true"]) == 2
@@ -120,7 +111,7 @@ def test_streaming_is_offered_where_it_works(capsys: pytest.CaptureFixture[str])
 def test_a_run_folder_is_whole(finished: Callable[[str], Finished], name: str) -> None:
     run = finished(name)
     files = {path.relative_to(run.folder).as_posix() for path in run.folder.rglob("*") if path.is_file()}
-    steps = load(name).SMOKE["max_steps"]
+    steps = load_recipe(RECIPES[name]).SMOKE["max_steps"]
     assert {
         *("config.json", "model.safetensors", "metrics.jsonl", "README.md", "tokenizer_config.json"),
         f"checkpoints/step-{steps:09d}.pt",
@@ -190,7 +181,7 @@ def test_a_wrong_call_leaves_no_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if wrong[0].removeprefix("--").replace("-", "_") not in {
-        setting.name for setting in settings_of(load(name).Config, name)
+        setting.name for setting in settings_of(load_recipe(RECIPES[name]).Config, name)
     }:
         pytest.skip(f"{name} has no {wrong[0]}")
     assert main(["train", name, "--smoke", "--run", "r9", *wrong]) in (1, 2)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from torch import Tensor, nn
 
 import nlp_lstm as nl
@@ -83,11 +82,8 @@ class Scripted:
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    """Leave torch's number of threads as it was."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+def _threads(torch_threads: None) -> None:
+    """Trainings set torch's number of threads."""
 
 
 @pytest.fixture
