@@ -2,7 +2,8 @@
 
 quality: each budget and seed is trained by `nlp-lstm train translation` in a process of its own. When all are trained,
 the weights that each saved, which were chosen on the validation split, are scored once by `nlp-lstm evaluate` on the
-test split, with a beam of 5; of the seeds of a budget, mean and standard deviation are given.
+test split, with a beam of 5; of the seeds of a budget, mean and standard deviation are given, and the scores of all of
+them together, which average their probabilities (`--ensemble`).
 decoding: the last of these runs, or that of --run, translates 1,000 test sentences greedily and with a beam of 5; the
 model is loaded before, and of several rounds the median is given.
 speed: sentences a second of training, of a bidirectional LSTM of 256, attention, a decoder of 512 and 8,000 pieces in
@@ -64,25 +65,27 @@ def trained(run: Path) -> dict[str, Any]:
     }
 
 
-def scored(run: str) -> dict[str, Any]:
-    """The scores of a run's test split."""
-    scores = json.loads(run_command("evaluate", run, "--json"))
+def scored(run: str, *others: str) -> dict[str, Any]:
+    """The scores of a run's test split, or of what it and others translate together."""
+    averaged = [word for other in others for word in ("--ensemble", other)]
+    scores = json.loads(run_command("evaluate", run, *averaged, "--json"))
     figures = {name: scores[name] for name in ("bleu", "chrf", "ter", "exact_match", "n", "signature")}
     return figures | {"confidence_interval": scores["confidence_interval"]["bleu"]}
 
 
 def summary(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sum up the seeds of each budget."""
+    """Sum up the seeds of each budget; of several, `ensemble` has the scores of all together."""
+    budgets: dict[str | None, list[dict[str, Any]]] = {}
+    for run in runs:
+        budgets.setdefault(run["max_time"], []).append(run)
     return [
         {
             "max_time": budget,
-            "runs": sum(run["max_time"] == budget for run in runs),
-            **{
-                name: mean_and_deviation([run[name] for run in runs if run["max_time"] == budget])
-                for name in ("bleu", "chrf", "exact_match")
-            },
+            "runs": len(seeds),
+            **{name: mean_and_deviation([run[name] for run in seeds]) for name in ("bleu", "chrf", "exact_match")},
+            "ensemble": scored(*(run["run"] for run in seeds)) if len(seeds) > 1 else None,
         }
-        for budget in dict.fromkeys(run["max_time"] for run in runs)
+        for budget, seeds in budgets.items()
     ]
 
 
@@ -207,6 +210,11 @@ def tables(result: dict[str, Any]) -> str:
         ]
         shown.append(format_table(["budget", "seed", *(name.replace("_", " ") for name in columns)], rows))
         shown.append("\n".join(mean_line(one["max_time"] or "smoke", "bleu", one) for one in result["summary"]))
+        together = [one for one in result["summary"] if one["ensemble"] is not None]
+        shown += [
+            f"{one['max_time'] or 'smoke'}: all seeds together have BLEU {one['ensemble']['bleu']:.1f}"
+            for one in together
+        ]
     if "decoding" in result:
         rows = [[f"beam {one['beam_size']}", one["sentences"], one["seconds"]] for one in result["decoding"]]
         shown.append(format_table(["decoding", "sentences", "seconds"], rows))

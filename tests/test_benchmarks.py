@@ -466,6 +466,26 @@ def test_a_wrong_call_is_refused(call: list[str], message: str, here: Call) -> N
     assert out == ""
 
 
+def test_translators_of_one_budget_are_scored_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    functions = runpy.run_path(str(FOLDER / "translation.py"))
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setitem(functions["summary"].__globals__, "scored", lambda *runs: asked.append(runs) or {"bleu": 9.0})
+    figures = {"chrf": 1.0, "exact_match": 0.0}
+    runs = [
+        {"max_time": t, "run": f"{t}-{bleu}", "bleu": bleu, **figures}
+        for t, bleu in (("5m", 3.0), ("9m", 4.0), ("9m", 6.0))
+    ]
+    short, long = functions["summary"](runs)
+    assert (short["runs"], short["bleu"]["mean"], short["ensemble"]) == (1, 3.0, None)
+    assert (long["runs"], long["bleu"]["mean"], long["ensemble"]) == (2, 5.0, {"bleu": 9.0})
+    assert asked == [("9m-4.0", "9m-6.0")]
+    monkeypatch.setitem(functions["scored"].__globals__, "run_command", lambda *words: asked.append(words) or "{}")
+    with pytest.raises(KeyError):
+        functions["scored"]("a", "b", "c")
+    assert asked[1] == ("evaluate", "a", "--ensemble", "b", "--ensemble", "c", "--json")
+
+
 def test_a_training_that_fails_ends_the_benchmark(tmp_path: Path) -> None:
     done = run("char_lm", "--smoke", "--", "--hidden-size", "0", folder=tmp_path)
     assert done.returncode == 1

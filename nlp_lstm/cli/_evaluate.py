@@ -14,6 +14,7 @@ import jsonargparse
 
 from nlp_lstm.cli._held_out import add_data_options, data_flags_given, data_options, note_data
 from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._runs import load_quietly, load_translators
 from nlp_lstm.cli._terminal import note, write
 from nlp_lstm.cli._threads import add_threads, take_threads
 from nlp_lstm.errors import DataError, UsageError
@@ -44,6 +45,9 @@ def _parser() -> jsonargparse.ArgumentParser:
     add_data_options(parser)
     parser.add_argument(
         "--plot", type=str, metavar="FOLDER", help="draw a classifier's confusion matrix and reliability"
+    )
+    parser.add_argument(
+        "--ensemble", action="append", metavar="RUN", help="average a translator with another run; may be repeated"
     )
     parser.add_argument("--hypotheses", type=str, metavar="FILE", help="outputs to score, one a line; - is stdin")
     parser.add_argument("--references", type=str, metavar="FILE", help="what they should be, the same lines")
@@ -77,8 +81,10 @@ def _check(options: dict[str, Any]) -> None:
             raise UsageError(f"--{name} is missing: scores need hypotheses and references, two files of as many lines.")
     if [*files.values()].count("-") > 1:
         raise UsageError("Two files cannot both be - (stdin). Name one of them.")
-    if options["data"] is not None or options["plot"] is not None or data_flags_given(options):
-        raise UsageError("--data and --plot go with a run. Leave them out, or give RUN in place of two files.")
+    if any(options[name] is not None for name in ("data", "plot", "ensemble")) or data_flags_given(options):
+        raise UsageError(
+            "--data, --plot and --ensemble go with a run. Leave them out, or give RUN in place of two files."
+        )
 
 
 def _scores_of_run(options: dict[str, Any]) -> Any:
@@ -86,9 +92,10 @@ def _scores_of_run(options: dict[str, Any]) -> Any:
         from nlp_lstm.evaluation import require_matplotlib
 
         require_matplotlib()
-    from nlp_lstm.tasks import load
-
-    task: Any = load(options["run"])
+    if options["ensemble"]:
+        task = load_translators([options["run"], *options["ensemble"]], "--ensemble averages translators")
+    else:
+        task = load_quietly(options["run"])
     if options["plot"] is not None and task.kind != "classification":
         kind = task.kind.replace("_", " ")
         raise UsageError(f"--plot draws the scores of a classifier; {options['run']} is for {kind}. Leave it out.")

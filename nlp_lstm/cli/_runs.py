@@ -23,3 +23,9 @@ def load_of_kind(folder: str, kind: str, wanted: str) -> Any:
     if task.kind != kind:
         raise UsageError(f"{folder} holds a model for {task.kind.replace('_', ' ')}; {wanted}.")
     return task
+
+
+def load_translators(folders: list[str], wanted: str) -> Any:
+    """Load translators as one that averages their probabilities; raises UsageError as `load_of_kind` does."""
+    tasks = [load_of_kind(folder, "translation", wanted) for folder in folders]
+    return tasks[0].ensemble(*tasks[1:]) if len(tasks) > 1 else tasks[0]

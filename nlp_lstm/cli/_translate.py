@@ -14,7 +14,7 @@ import jsonargparse
 
 from nlp_lstm.cli._lines import line_blocks
 from nlp_lstm.cli._options import new_parser, parse
-from nlp_lstm.cli._runs import load_of_kind
+from nlp_lstm.cli._runs import load_translators
 from nlp_lstm.cli._terminal import is_terminal, note, write
 from nlp_lstm.cli._threads import add_threads, take_threads
 from nlp_lstm.errors import NlpLstmError, UsageError
@@ -52,7 +52,7 @@ def run(arguments: list[str]) -> int:
     take_threads(options)
     search = _search(options)
     picture = _picture(options)
-    task = _load_translators([options["run"], *(options["ensemble"] or [])])
+    task = load_translators([options["run"], *(options["ensemble"] or [])], "translate takes a translator")
     if is_terminal(sys.stdin):
         from nlp_lstm.cli._translate_conversation import TranslationConversation
 
@@ -134,11 +134,6 @@ def _search(options: dict[str, Any]) -> Any:
         options["prefix"],
         tuple(options["required"] or ()),
     )
-
-
-def _load_translators(folders: list[str]) -> Any:
-    tasks = [load_of_kind(folder, "translation", "translate takes a translator") for folder in folders]
-    return tasks[0].ensemble(*tasks[1:]) if len(tasks) > 1 else tasks[0]
 
 
 def _translate_lines(task: Any, search: Any, options: dict[str, Any], picture: Path | None) -> None:

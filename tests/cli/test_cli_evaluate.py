@@ -75,8 +75,10 @@ def test_a_file_is_scored_whole_unless_a_fraction_is_given(task: Any, tmp_path: 
         (["--hypotheses", "h"], "--references is missing"),
         (["--references", "r"], "--hypotheses is missing"),
         (["--hypotheses", "-", "--references", "-"], "Two files cannot both be - (stdin)."),
-        (["--hypotheses", "h", "--references", "r", "--data", "x"], "--data and --plot go with a run."),
-        (["--hypotheses", "h", "--references", "r", "--plot", "x"], "--data and --plot go with a run."),
+        (["--hypotheses", "h", "--references", "r", "--data", "x"], "--data, --plot and --ensemble go with a run."),
+        (["--hypotheses", "h", "--references", "r", "--ensemble", "x"], "--data, --plot and --ensemble go with a run."),
+        (["run", "--ensemble", "x"], "run holds a model for language modeling; --ensemble averages translators."),
+        (["--hypotheses", "h", "--references", "r", "--plot", "x"], "--data, --plot and --ensemble go with a run."),
         (
             ["--hypotheses", "h", "--references", "r", "--source", "de"],
             "--source describes --data, which is not given.",
@@ -129,6 +131,20 @@ def test_a_classifier(other_kinds: dict[str, Any], capsys: pytest.CaptureFixture
     assert captured.out == f"{classifier.scores.text()}\n\n{classifier.scores.details()}\n"
     assert captured.err == "load_labelled of my.csv\n"
     assert vars(classifier.asked) == {"data": "my.csv", "text_field": "t", "label_field": "l", "label_separator": ","}
+
+
+def test_translators_are_averaged(other_kinds: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    averaged = translation_scores(["two are here"], ["one is here"], sources=["eins"])
+    together: list[Any] = []
+    one = other_kinds["translator"]
+    one.ensemble = lambda *others: (
+        together.extend(others) or Recorded(kind="translation", evaluate=lambda *_, **__: averaged)
+    )
+    assert main(["evaluate", "translator", "--ensemble", "translator", "--ensemble", "translator", "--json"]) == 0
+    assert together == [one, one]
+    assert json.loads(capsys.readouterr().out) == averaged.to_json()
+    assert main(["evaluate", "translator", "--ensemble", "classifier"]) == 2
+    assert "classifier holds a model for classification; --ensemble averages translators." in capsys.readouterr().err
 
 
 def test_a_translator_keeps_its_languages_unless_others_are_named(
