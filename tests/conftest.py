@@ -21,7 +21,7 @@ _WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 # Of the first two, one compiles what the other would wait for, and the other compiles something else.
 _LONGEST = [
     *("test_benchmarks.py", "test_compiler.py", "test_notebooks.py", "test_readme.py", "test_recipes.py"),
-    *("test_distributed.py", "test_wheel.py", "test_fused.py"),
+    *("test_distributed.py", "test_wheel.py", "test_triton.py", "test_fused.py"),
 ]
 _SEED = int(os.environ.get("NLP_LSTM_TEST_SEED", "20261121"))
 

@@ -46,15 +46,16 @@ def compiled(name: str, source: str) -> ModuleType | None:
     start at once build one library, and one that was damaged is built anew. Returns None where there is no compiler,
     where the build fails, and where NLP_LSTM_NO_COMPILER=1 is set: the caller then takes its way in pure torch.
     """
-    return None if _turned_off() else _attempt(name, source, build=True)
+    return None if turned_off() else _attempt(name, source, build=True)
 
 
 def compiled_before(name: str, source: str) -> ModuleType | None:
     """Return what `compiled` returns where it has been built before, here or by another process; build nothing."""
-    return None if _turned_off() else _attempt(name, source, build=False)
+    return None if turned_off() else _attempt(name, source, build=False)
 
 
-def _turned_off() -> bool:
+def turned_off() -> bool:
+    """Tell whether the user wants nothing compiled or loaded."""
     return os.environ.get(TURNED_OFF, "") not in ("", "0")
 
 
@@ -70,7 +71,7 @@ def _load(name: str, source: str, build: bool) -> ModuleType | None:
     if compiler is None:
         return None
     key = hashlib.sha256("\0".join([source, *_surroundings(compiler)]).encode()).hexdigest()[:16]
-    library, folder = f"nlp_lstm_{name}_{key}", _cache_folder()
+    library, folder = f"nlp_lstm_{name}_{key}", cache_folder()
     path = folder / f"{library}.so"
     if not _is_whole(path):
         if not build:
@@ -108,7 +109,8 @@ def _processor() -> str:
     return "\n".join(line for line in lines if line.startswith(wanted))
 
 
-def _cache_folder() -> Path:
+def cache_folder() -> Path:
+    """Give the folder that keeps what was built, for later processes."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "nlp_lstm"
 

@@ -18,6 +18,7 @@ from nlp_lstm.cells.engine._plain import PlainStages
 from nlp_lstm.cells.engine._products import outer
 from nlp_lstm.cells.engine._program import Program, program
 from nlp_lstm.cells.engine._stages import shape
+from nlp_lstm.cells.engine._triton import TritonStages
 from nlp_lstm.errors import UsageError
 
 _FEW = 4  # rows of a batch that are multiplied without packing the weights
@@ -34,9 +35,12 @@ def run_fused(
     """Run one cell over time; takes, gives and means what `run_cell` does, and is quicker.
 
     The cell's step is traced once for each set of sizes. On a CPU, in fp32 or with bfloat16 products under autocast,
-    it runs as C++ that is generated from the trace and compiled at first use; elsewhere, and where there is no
-    compiler, as the same stages in pure torch. A step that cannot be traced runs in the loop. Under autocast products
-    are made in its precision, states and gates in fp32. Raises UsageError where a second derivative is asked for.
+    it runs as C++ that is generated from the trace and compiled at first use; on a GPU, in fp32 or under autocast, as
+    Triton kernels that are generated from it, with torch's products between them; elsewhere, and where there is no
+    compiler or no Triton, as the same stages in pure torch. A step that cannot be traced runs in the loop. Under
+    autocast products are made in its precision, states and gates in fp32. The kernels are tested by Triton's
+    interpreter and compiled for NVIDIA's chips; how quick they are on one has not been measured. Raises UsageError
+    where a second derivative is asked for.
     """
     if torch.compiler.is_compiling():
         return run_cell(cell, x, state, lengths, weights, reverse)
@@ -94,7 +98,7 @@ def _named(
 
 
 def fused_available(cell: Equations, x: Tensor) -> bool:  # noqa: ARG001  a cell that cannot be compiled runs in torch
-    """Tell whether `run_fused` takes the compiled way for an input like x, compiling what it needs for all cells.
+    """Tell whether `run_fused` runs an input like x on a processor, compiled; compiles what it needs for all cells.
 
     The weights are taken to be of the type of x, or fp32 under autocast.
     """
@@ -110,7 +114,7 @@ def fused_available(cell: Equations, x: Tensor) -> bool:  # noqa: ARG001  a cell
 class _Runner:
     """What runs the stages, and the precision of products where it is not that of all else."""
 
-    stages: NativeStages | PlainStages
+    stages: NativeStages | PlainStages | TritonStages
     low: torch.dtype | None
 
 
@@ -126,11 +130,16 @@ def _choose(found: Program, projected: Tensor, others: Sequence[Tensor]) -> _Run
     device = projected.device.type
     autocast = _has_autocast(device) and torch.is_autocast_enabled(device) and projected.dtype != torch.float64
     low = torch.get_autocast_dtype(device) if autocast else None
-    fp32 = device == "cpu" and all(one.dtype == torch.float32 and one.device.type == "cpu" for one in others)
-    if fp32 and low in (None, torch.bfloat16) and projected.dtype in (torch.float32, low):
-        native = found.native(low is not None, projected.dtype == low) if low is None or multiplies_half() else None
-        if native is not None:
-            return _Runner(native, low)
+    fp32 = all(one.dtype == torch.float32 and one.device.type == device for one in others)
+    if fp32 and projected.dtype in (torch.float32, low):
+        if device == "cpu" and low in (None, torch.bfloat16):
+            native = found.native(low is not None, projected.dtype == low) if low is None or multiplies_half() else None
+            if native is not None:
+                return _Runner(native, low)
+        if device == "cuda":
+            triton = found.triton(projected.device, low, projected.dtype)
+            if triton is not None:
+                return _Runner(triton, low)
     return _Runner(found.plain if low is None else found.plain_half, low)
 
 
@@ -159,7 +168,9 @@ class _Run(torch.autograd.Function):
         states: list[Any] = list(rest[: count[0]])
         vectors, matrices = rest[count[0] : sum(count)], rest[sum(count) :]
         sizes = projected.shape[0], projected.shape[1]
-        layout = Layout(*sizes, call.reverse, call.runner.low, call.keep, torch.get_num_threads())
+        on_gpu = isinstance(call.runner.stages, TritonStages)  # where each row of the batch is a program
+        threads = sizes[1] if on_gpu else torch.get_num_threads()
+        layout = Layout(*sizes, call.reverse, call.runner.low, call.keep, threads, low_products=on_gpu)
         memory = forward_memory(stages, layout, projected, states, vectors)
         memory |= {("matrix", index): matrix for index, matrix in enumerate(matrices) if matrix is not None}
         call.runner.stages.run(False, call.reverse, memory, sizes, call.lengths, layout.threads)

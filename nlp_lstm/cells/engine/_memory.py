@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +24,9 @@ class Layout:
     keep: bool
     """Whether a backward pass will come."""
     threads: int
+    """Parts in which weight gradients are added up."""
+    low_products: bool = False
+    """Whether results of products, too, have the type `low`."""
 
 
 def forward_memory(
@@ -41,7 +44,7 @@ def forward_memory(
     for name, index in sorted({(one.name, one.index) for step in stages.forward for one in touched(step)}):
         if name == "product" and stages.kept is None:
             size = shape(stages.trace.sites[index].product)[-1]
-            memory[name, index] = _steps(wide, layout.keep, time, batch, size)
+            memory[name, index] = _product(wide, layout, layout.keep, size)
         elif name == "factor":
             node = stages.trace.sites[index].factor
             copied = index in stages.copies()
@@ -75,7 +78,7 @@ def backward_memory(
     for name, index in sorted({(one.name, one.index) for step in stages.backward for one in touched(step)}):
         if name == "factor_gradient":
             size = shape(stages.trace.sites[index].factor)[-1]
-            memory[name, index] = _steps(wide, False, time, batch, size)
+            memory[name, index] = _product(wide, layout, False, size)
         elif name == "product_gradient":
             size = shape(stages.trace.sites[index].product)[-1]
             memory[name, index] = _factor(wide, layout, True, time, size)
@@ -92,9 +95,21 @@ def over_time(stages: Stages, layout: Layout, memory: dict[Memory, Tensor], buff
     return memory[buffer.name, buffer.index][shift : shift + layout.time, :, :size].flatten(0, 1)
 
 
-def _steps(like: Tensor, keep: bool, time: int, batch: int, size: int) -> Tensor:
+def at_steps(tensor: Tensor, slot: tuple[int, int], order: Iterable[int]) -> list[Tensor]:
+    """List the parts of a memory that are a buffer's at the steps of `order`; `slot` as `Stages.slot` gives it."""
+    shift, period = slot
+    parts = tensor.unbind()
+    return [parts[(t + shift) % period if len(parts) > 1 else 0] for t in order]
+
+
+def _product(like: Tensor, layout: Layout, keep: bool, size: int) -> Tensor:
+    dtype = layout.low if layout.low_products else None
+    return _steps(like, keep, layout.time, layout.batch, size, dtype)
+
+
+def _steps(like: Tensor, keep: bool, time: int, batch: int, size: int, dtype: torch.dtype | None = None) -> Tensor:
     """Allocate (time, batch, size), all steps in the same place where they need not be kept."""
-    return allocate((time if keep else 1, batch, size), like).expand(time, batch, size)
+    return allocate((time if keep else 1, batch, size), like, dtype).expand(time, batch, size)
 
 
 def _factor(like: Tensor, layout: Layout, keep: bool, time: int, size: int) -> Tensor:

@@ -13,6 +13,7 @@ from torch.fx import Node
 
 from nlp_lstm.cells.engine._calls import StepWriter
 from nlp_lstm.cells.engine._graphs import graph_function
+from nlp_lstm.cells.engine._memory import at_steps
 from nlp_lstm.cells.engine._needed import Needed
 from nlp_lstm.cells.engine._products import prepared
 from nlp_lstm.cells.engine._sides import Side, backward_side, carried, forward_side, kept_nodes
@@ -109,7 +110,7 @@ class _Run:
             if one.width not in (None, tensor.shape[-1]):
                 tensor = tensor[..., one.start : one.start + (one.width or 0)]
             if isinstance(one.memory, Buffer):
-                return self._parts(tensor, *self.stages.slot(one.memory, self.reverse))
+                return at_steps(tensor, self.stages.slot(one.memory, self.reverse), self.order)
             return itertools.repeat(tensor)
         if isinstance(one, Multiply):
             return itertools.repeat(self._multiplier(one))
@@ -119,11 +120,7 @@ class _Run:
             return itertools.repeat(self.sizes[1] if one == "rows" else getattr(self.like, one))
         assert self.lengths is not None
         times = torch.arange(self.sizes[0], device=self.like.device)[:, None, None]
-        return self._parts(times >= self.lengths[:, None], 0, WITHOUT_END)
-
-    def _parts(self, tensor: Tensor, shift: int, period: int) -> list[Tensor]:
-        parts = tensor.unbind()
-        return [parts[(t + shift) % period if len(parts) > 1 else 0] for t in self.order]
+        return at_steps(times >= self.lengths[:, None], (0, WITHOUT_END), self.order)
 
     def _memory(self, place: Place) -> Tensor:
         memory = place.memory

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from nlp_lstm.cells.engine._graphs import graph_function
@@ -14,6 +15,7 @@ from nlp_lstm.cells.engine._plain import PlainStages
 from nlp_lstm.cells.engine._stages import Buffer, Piece, Stages, cut
 from nlp_lstm.cells.engine._tape import Unsupported
 from nlp_lstm.cells.engine._trace import Trace, trace
+from nlp_lstm.cells.engine._triton import TritonStages
 
 Shapes = tuple[tuple[str, tuple[int, ...] | None], ...]
 """Names and shapes of weights; None for a weight that is None."""
@@ -30,6 +32,7 @@ class Program:
         read = {buffer.index for step in steps for buffer in step.loads.values() if buffer.name == "weight"}
         self.vectors = [index in read for index in range(len(traced.weights))]
         self._native: dict[tuple[bool, bool], NativeStages | None] = {}
+        self._triton: dict[Any, TritonStages | None] = {}
 
     @cached_property
     def plain_trace(self) -> Trace:
@@ -80,6 +83,19 @@ class Program:
         except Unsupported:
             return None
         return stages if stages.build(self.name, wait) else None
+
+    def triton(self, device: torch.device, low: torch.dtype | None, projected: torch.dtype) -> TritonStages | None:
+        """Give the stages as Triton kernels, where they can be had; `low` for products in another precision."""
+        key = device, low, projected
+        if key not in self._triton:
+            self._triton[key] = None
+            try:
+                stages = TritonStages(self.stages if low is None else self.stages_half)
+            except Unsupported:
+                return None
+            if stages.build(self.name, *key):
+                self._triton[key] = stages
+        return self._triton[key]
 
     def matrices(self, weights: list[Tensor]) -> list[Tensor]:
         """Give the matrix of each product: a weight, or what the step makes of weights, with its gradient."""

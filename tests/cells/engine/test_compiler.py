@@ -204,7 +204,7 @@ def test_the_home_folder_is_where_the_cache_is_by_default(monkeypatch, tmp_path)
 
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    assert _compiler._cache_folder() == tmp_path / ".cache" / "nlp_lstm"
+    assert _compiler.cache_folder() == tmp_path / ".cache" / "nlp_lstm"
 
 
 def test_definitions_follow_what_torch_says_of_the_processor(monkeypatch):

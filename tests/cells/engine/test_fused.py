@@ -334,6 +334,26 @@ def test_a_users_own_cell(monkeypatch):
     assert_close(_own().run(run_fused), _own().run(run_cell), 1e-4)
 
 
+class ColumnCell(Cell):
+    """A column of what a column is a factor of."""
+
+    name = "column"
+    number_of_gates = 1
+    state_names = ("h",)
+
+    def step(self, projected, state, weights):
+        y = projected * projected[:, :1].sigmoid()
+        return ((y * y[:, 2:3] + linear(state[0], weights.weight_hh)).tanh(),)
+
+
+@compiled_only
+def test_a_column_of_what_a_column_is_a_factor_of():
+    drawn = draw("rnn", (4, 2, 3, 5))
+    drawn.cell = ColumnCell()
+    assert isinstance(runner_of(drawn), _native.NativeStages)
+    assert_close(drawn.run(run_fused), drawn.run(run_cell), 1e-5)
+
+
 class InLoop(Cell):
     name = "in_loop"
     number_of_gates = 1
