@@ -130,7 +130,7 @@ def _choose(found: Program, projected: Tensor, others: Sequence[Tensor]) -> _Run
     device = projected.device.type
     autocast = _has_autocast(device) and torch.is_autocast_enabled(device) and projected.dtype != torch.float64
     low = torch.get_autocast_dtype(device) if autocast else None
-    fp32 = all(one.dtype == torch.float32 and one.device.type == device for one in others)
+    fp32 = all(one.dtype == torch.float32 and one.device == projected.device for one in others)
     if fp32 and projected.dtype in (torch.float32, low):
         if device == "cpu" and low in (None, torch.bfloat16):
             native = found.native(low is not None, projected.dtype == low) if low is None or multiplies_half() else None

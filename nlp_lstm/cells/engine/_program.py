@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -19,6 +20,7 @@ from nlp_lstm.cells.engine._triton import TritonStages
 
 Shapes = tuple[tuple[str, tuple[int, ...] | None], ...]
 """Names and shapes of weights; None for a weight that is None."""
+_BUILDING = threading.RLock()
 
 
 class Program:
@@ -85,16 +87,23 @@ class Program:
         return stages if stages.build(self.name, wait) else None
 
     def triton(self, device: torch.device, low: torch.dtype | None, projected: torch.dtype) -> TritonStages | None:
-        """Give the stages as Triton kernels, where they can be had; `low` for products in another precision."""
+        """Give the stages as Triton kernels, where they can be had; `low` for products in another precision.
+
+        What fails for a reason that passes - memory that is full, a graph that is being captured - is tried again.
+        """
         key = device, low, projected
-        if key not in self._triton:
-            self._triton[key] = None
-            try:
-                stages = TritonStages(self.stages if low is None else self.stages_half)
-            except Unsupported:
-                return None
-            if stages.build(self.name, *key):
-                self._triton[key] = stages
+        with _BUILDING:
+            if key not in self._triton:
+                if device.type == "cuda" and torch.cuda.is_current_stream_capturing():
+                    return None
+                try:
+                    stages = TritonStages(self.stages if low is None else self.stages_half)
+                    built = stages.build(self.name, *key)
+                except Unsupported:
+                    built = False
+                except torch.OutOfMemoryError:
+                    return None
+                self._triton[key] = stages if built else None
         return self._triton[key]
 
     def matrices(self, weights: list[Tensor]) -> list[Tensor]:

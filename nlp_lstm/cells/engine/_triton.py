@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from importlib import import_module
@@ -19,6 +21,7 @@ from nlp_lstm.cells.engine._triton_source import HEAD, TritonSource, triton_sour
 
 _COLUMNS_OF_A_WARP = 128
 _MOST_WARPS = 16
+_LAUNCHING = threading.RLock()
 Call = Callable[[int], Any]
 """What is done at a step, given its time."""
 
@@ -50,16 +53,23 @@ class TritonStages:
         return self.stages.backward if backward else self.stages.forward
 
     def build(self, name: str, device: torch.device, low: torch.dtype | None, projected: torch.dtype) -> bool:
-        """Load the kernels and run them once; False where that cannot be done, whatever the reason.
+        """Load the kernels and run them once; False where that cannot be done, which is said on stderr.
 
-        `low` is the precision of products where it is not fp32, `projected` that of the projected input.
+        Where there is no Triton nothing is said. `low` is the precision of products where it is not fp32, `projected`
+        that of the projected input. Raises OutOfMemoryError.
         """
         if turned_off():
             return False
         try:
             self.load(name)
             self._try_out(device, low, projected)
-        except Exception:  # no Triton, none for this device, no compiler for what starts its kernels
+        except ImportError:
+            return False
+        except torch.OutOfMemoryError:
+            raise
+        except Exception as error:  # no kernels for this device, no compiler for what starts them
+            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            print(f"nlp-lstm: {name!r} runs without kernels of its own on this GPU ({reason}).", file=sys.stderr)
             return False
         return True
 
@@ -103,7 +113,8 @@ class TritonStages:
         device = buffers["state", 0].device
         order = range(sizes[0]) if reverse == backward else range(sizes[0] - 1, -1, -1)
         calls = _Run(self, backward, reverse, buffers, sizes, lengths).calls()
-        with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+        # Triton loads a kernel at its first launch, and two threads at once would use it before it is loaded.
+        with _LAUNCHING, torch.cuda.device(device) if device.type == "cuda" else nullcontext():
             for t in order:
                 for call in calls:
                     call(t)

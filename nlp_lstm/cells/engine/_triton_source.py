@@ -30,7 +30,7 @@ class TritonSource:
 
     Each buffer is its memory with, but for a weight, the distance between its parts (not for `weight_gradient`) and
     between its rows, and the shift of `Stages.slot`. `sizes` follow, and for each of `widths` the power of 2 that holds
-    it. The text names no size, so that one module serves all of a cell's sizes.
+    it. The text names no size but in the gradient of a mean, so that one module serves all sizes of most cells.
     """
 
     text: str
@@ -86,7 +86,9 @@ class _Writer(PieceWriter):
             *self.lines,
             *self.stores,
         ]
-        head = ['@triton.jit(do_not_specialize=["t"])', f"def {name}({', '.join(parameters)}):"]
+        # A time and a shift that is 0 or 1 is no reason to compile again.
+        plain = [one for one in parameters if one == "t" or one.startswith("shift")]
+        head = [f"@triton.jit(do_not_specialize={plain!r})", f"def {name}({', '.join(parameters)}):"]
         return TritonSource("\n".join([*head, *("    " + line for line in body)]), self.buffers, self.sizes, widths)
 
     def _place(self, index: int, buffer: Buffer) -> tuple[list[str], list[str]]:
@@ -97,7 +99,7 @@ class _Writer(PieceWriter):
         if period == 0:  # a part for each row
             return [f"p{index}", f"row{index}"], [f"p{index} += row * row{index}"]
         part = f"((time + shift{index}) % 2)" if period == 2 else f"(time + shift{index})"
-        parameters = [f"p{index}", f"step{index}", f"row{index}", f"shift{index}: tl.constexpr"]
+        parameters = [f"p{index}", f"step{index}", f"row{index}", f"shift{index}"]
         return parameters, [f"p{index} += {part} * step{index} + row * row{index}"]
 
     # What is written

@@ -73,10 +73,14 @@ def chip(monkeypatch, tmp_path):
 
 @with_triton
 @pytest.mark.parametrize(
-    ("name", "low"), [("lstm", torch.bfloat16), ("layer_norm_lstm", None), ("lstmp", torch.float16), ("gru", None)]
+    ("name", "low", "hidden"),
+    [
+        *(("lstm", torch.bfloat16, 48), ("layer_norm_lstm", None, 48), ("lstmp", torch.float16, 48), ("gru", None, 48)),
+        *(("slstm", None, 7), ("peephole", torch.bfloat16, 1)),
+    ],
 )
-def test_the_kernels_compile_for_a_gpu(name, low, chip):
-    found = program_of(name, 3, 48)
+def test_the_kernels_compile_for_a_gpu(name, low, hidden, chip):
+    found = program_of(name, 3, hidden)
     stages = TritonStages(found.stages if low is None else found.stages_half)
     assert stages.build(name, torch.device("cpu"), low, low or torch.float32)
     assert len(chip) == 4 * len(stages.sources)  # two steps, with lengths and without
@@ -123,14 +127,51 @@ def on_a_gpu(monkeypatch):
     _program.program.cache_clear()
 
 
-@pytest.mark.parametrize("fault", [ImportError("no Triton"), OSError("a full disk"), RuntimeError("no C compiler")])
-def test_where_there_are_no_kernels_torch_does_it(fault, on_a_gpu, monkeypatch, capfd):
+FAULTS = [
+    (ImportError("no Triton"), ""),
+    (OSError("a full disk\nand more"), "'gru' runs without kernels of its own on this GPU (OSError: a full disk).\n"),
+    (RuntimeError("no C compiler"), "(RuntimeError: no C compiler).\n"),
+]
+
+
+@pytest.mark.parametrize(("fault", "said"), FAULTS)
+def test_where_there_are_no_kernels_torch_does_it(fault, said, on_a_gpu, monkeypatch, capfd):
+    calls = []
+
     def fail(*_):
+        calls.append(1)
         raise fault
 
     monkeypatch.setattr(TritonStages, "load", fail)
+    for _ in range(2):
+        assert_equals_the_loop("gru", "cpu")
+    error = capfd.readouterr().err
+    assert error.endswith(said)
+    assert (error.count("\n"), calls) == (bool(said), [1]), "what does not pass is tried and said once"
+
+
+def test_what_passes_is_tried_again(on_a_gpu, monkeypatch, capfd):
+    calls = []
+
+    def fail(*_):
+        calls.append(1)
+        raise torch.OutOfMemoryError("the memory is full")
+
+    monkeypatch.setattr(TritonStages, "load", fail)
     assert_equals_the_loop("gru", "cpu")
+    assert_equals_the_loop("gru", "cpu")
+    assert len(calls) == 2
+    found = program_of("gru", 3, 4)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+    assert found.triton(torch.device("cuda"), None, torch.float32) is None
+    assert len(calls) == 2
     assert capfd.readouterr().err == ""
+
+
+def test_a_state_on_another_gpu_is_not_for_a_kernel(monkeypatch):
+    monkeypatch.setattr(_program.Program, "triton", None)
+    places = [SimpleNamespace(device=torch.device(name), dtype=torch.float32) for name in ("cuda:0", "cuda:1")]
+    assert isinstance(_fused._choose(program_of("lstm", 3, 4), *places[:1], [places[1]]).stages, PlainStages)
 
 
 def test_where_triton_is_missing_nothing_is_written(on_a_gpu, monkeypatch, tmp_path, capfd):
