@@ -28,7 +28,7 @@ On a terminal: a conversation; :help lists its commands."""
 _BEAM = {
     "beam_size": (int, "N", "translations kept while searching; 1 is greedy (default: 5)"),
     "n_best": (int, "N", "translations to print for each line (default: 1)"),
-    "length_penalty": (float, "X", "0 favours short translations, more favours long ones (default: 0.6)"),
+    "length_penalty": (float, "X", "0 favours short translations, more favours long ones (default: 1)"),
     "coverage_penalty": (float, "X", "punish words of the source that got little attention; 0 is off"),
     "min_length": (int, "N", "fewest tokens of a translation"),
     "max_length": (int, "N", "most tokens of a translation, in place of what the training pairs need"),

@@ -42,7 +42,7 @@ class BeamOptions:
     """
 
     beam_size: int = 5
-    length_penalty: float = 0.6
+    length_penalty: float = 1.0
     coverage_penalty: float = 0.0
     min_length: int = 0
     max_length: int | None = None
