@@ -162,8 +162,10 @@ def test_a_batch_gives_each_sentence_what_it_gets_alone_in_any_order(options: Be
     alone, alone_rows = zip(*(many(seed, options, [sentence]) for sentence in range(12)), strict=True)
     for sentence in range(12):
         for other in (moved[order.index(sentence)], alone[sentence][0]):
-            assert other == together[sentence]
             for one, expected in zip(other, together[sentence], strict=True):
+                # The penalty for coverage sums logarithms, whose last bit depends on the shape they are computed in.
+                assert one.score == pytest.approx(expected.score, rel=1e-6)
+                assert dataclasses.replace(one, score=expected.score) == expected
                 assert torch.equal(one.attention, expected.attention)  # type: ignore[arg-type]
     # A sentence costs the rows of its own hypotheses, and none once it is done.
     steps = max(map(len, alone_rows))

@@ -94,7 +94,7 @@ def test_greedy_search_equals_a_plain_loop_and_a_beam_of_one(data: st.DataObject
         for one, other in zip(found[sentence], general[sentence], strict=True):
             total, attention = decoder.alone(sentence, one.ids)
             covered = sum(math.log(min(max(received, 1e-10), 1.0)) for received in attention.sum(axis=0))
-            score = total / ((5 + len(one.ids) + 1) / 6) ** 0.6 + options.coverage_penalty * covered
+            score = total / ((5 + len(one.ids) + 1) / 6) ** options.length_penalty + options.coverage_penalty * covered
             assert one.log_probability == pytest.approx(total, abs=2e-5)
             assert one.score == pytest.approx(score, abs=2e-5)
             assert other.score == pytest.approx(score, abs=2e-5)
