@@ -109,6 +109,11 @@ def _processor() -> str:
     return "\n".join(line for line in lines if line.startswith(wanted))
 
 
+def identifier(name: str) -> str:
+    """Make a name one that files and functions can have."""
+    return "".join(c if c.isalnum() else "_" for c in name)
+
+
 def cache_folder() -> Path:
     """Give the folder that keeps what was built, for later processes."""
     base = os.environ.get("XDG_CACHE_HOME")

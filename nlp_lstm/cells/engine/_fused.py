@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nlp_lstm.cells.engine._layout import Layout
 from nlp_lstm.cells.engine._loop import Equations, run_cell
-from nlp_lstm.cells.engine._memory import Layout, backward_memory, forward_memory, over_time
+from nlp_lstm.cells.engine._memory import backward_memory, forward_memory, over_time
 from nlp_lstm.cells.engine._native import NativeStages, multiplies_half, time_loop
 from nlp_lstm.cells.engine._plain import PlainStages
 from nlp_lstm.cells.engine._products import outer
@@ -173,7 +174,7 @@ class _Run(torch.autograd.Function):
         layout = Layout(*sizes, call.reverse, call.runner.low, call.keep, threads, low_products=on_gpu)
         memory = forward_memory(stages, layout, projected, states, vectors)
         memory |= {("matrix", index): matrix for index, matrix in enumerate(matrices) if matrix is not None}
-        call.runner.stages.run(False, call.reverse, memory, sizes, call.lengths, layout.threads)
+        call.runner.stages.run(False, layout, memory, call.lengths)
         if call.keep:
             ctx.call, ctx.layout, ctx.names = call, layout, list(memory)
             ctx.save_for_backward(*memory.values())
@@ -194,9 +195,7 @@ class _Run(torch.autograd.Function):
         device = memory["state", 0].device.type
         with torch.autocast(device, enabled=False) if _has_autocast(device) else nullcontext():
             memory = backward_memory(stages, layout, memory, output, ends)
-            call.runner.stages.run(
-                True, call.reverse, memory, (layout.time, layout.batch), call.lengths, layout.threads
-            )
+            call.runner.stages.run(True, layout, memory, call.lengths)
             return None, *_gradients(ctx, call, layout, memory)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.fx import Node
 
 from nlp_lstm.cells.engine._operations import RESHAPING, constant_value
-from nlp_lstm.cells.engine._stages import shape
+from nlp_lstm.cells.engine._stages import kind, shape
 from nlp_lstm.cells.engine._tape import Unsupported
 
 _aten = torch.ops.aten
@@ -48,7 +48,7 @@ def check_row(node: Node, rows: int) -> None:
     leading = shape(node)[:-1]
     if shape(node) == (rows,) or any(size != 1 and (place, size) != (0, rows) for place, size in enumerate(leading)):
         raise Unsupported(f"a value of the shape {shape(node)}")
-    kinds = [_kind(node), *(_kind(one) for one in node.all_input_nodes if node.target is _aten.cat.default)]
+    kinds = [kind(node), *(kind(one) for one in node.all_input_nodes if node.target is _aten.cat.default)]
     if kinds[0] not in (torch.float32, torch.bool) or len(set(kinds)) > 1:
         raise Unsupported(f"numbers of {kinds}")
     if kinds[0] == torch.bool and constant_value(node) is not None:
@@ -61,10 +61,10 @@ def check_arguments(node: Node) -> None:
     for place, one in enumerate(node.args):
         if isinstance(one, Node):
             expected = torch.bool if node.target in _ON_TRUTH or place == condition else torch.float32
-            if _kind(one) != expected and node.target not in _CONVERSIONS:
-                raise Unsupported(f"{node.target} of {_kind(one)}")
-    if node.target in _CONVERSIONS and _kind(node) != torch.float32:
-        raise Unsupported(f"a conversion to {_kind(node)}")
+            if kind(one) != expected and node.target not in _CONVERSIONS:
+                raise Unsupported(f"{node.target} of {kind(one)}")
+    if node.target in _CONVERSIONS and kind(node) != torch.float32:
+        raise Unsupported(f"a conversion to {kind(node)}")
 
 
 class BatchSums:
@@ -96,8 +96,3 @@ class BatchSums:
             below = [self._within(one) for one in node.all_input_nodes]
             self._found[node] = any(below) or 0 in summed(node, self.rows)
         return self._found[node]
-
-
-def _kind(node: Node) -> torch.dtype:
-    kind: torch.dtype = node.meta["tensor_meta"].dtype
-    return kind

@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from nlp_lstm.cells.engine._layout import Layout
 from nlp_lstm.cells.engine._native import allocate
-from nlp_lstm.cells.engine._stages import Buffer, Memory, Stages, shape, touched
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What decides about memory beside the stages."""
-
-    time: int
-    batch: int
-    reverse: bool
-    low: torch.dtype | None
-    """The type of the factors of products, where it is not that of the states and all else."""
-    keep: bool
-    """Whether a backward pass will come."""
-    threads: int
-    """Parts in which weight gradients are added up."""
-    low_products: bool = False
-    """Whether results of products, too, have the type `low`."""
+from nlp_lstm.cells.engine._stages import Buffer, Memory, Stages, kind, shape, touched
 
 
 def forward_memory(
@@ -52,9 +35,9 @@ def forward_memory(
             if copied:
                 memory[name, index][first, :, : shape(node)[-1]] = states[stages.trace.states.index(node)]
     for index, node in enumerate(stages.kept or () if layout.keep else ()):
-        kind = node.meta["tensor_meta"].dtype
+        dtype = kind(node)
         memory["kept", index] = allocate(
-            (time, batch, *shape(node)[1:]), wide, None if kind.is_floating_point else kind
+            (time, batch, *shape(node)[1:]), wide, None if dtype.is_floating_point else dtype
         )
     return memory
 
@@ -93,13 +76,6 @@ def over_time(stages: Stages, layout: Layout, memory: dict[Memory, Tensor], buff
     """Give what a buffer held at every step, (time * batch, size)."""
     shift, _ = stages.slot(buffer, layout.reverse)
     return memory[buffer.name, buffer.index][shift : shift + layout.time, :, :size].flatten(0, 1)
-
-
-def at_steps(tensor: Tensor, slot: tuple[int, int], order: Iterable[int]) -> list[Tensor]:
-    """List the parts of a memory that are a buffer's at the steps of `order`; `slot` as `Stages.slot` gives it."""
-    shift, period = slot
-    parts = tensor.unbind()
-    return [parts[(t + shift) % period if len(parts) > 1 else 0] for t in order]
 
 
 def _product(like: Tensor, layout: Layout, keep: bool, size: int) -> Tensor:

@@ -11,7 +11,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from nlp_lstm.cells.engine._compiler import compiled, compiled_before
+from nlp_lstm.cells.engine._compiler import compiled, compiled_before, identifier
+from nlp_lstm.cells.engine._layout import Layout
 from nlp_lstm.cells.engine._source import PieceSource, piece_source
 from nlp_lstm.cells.engine._stages import Buffer, Memory, Piece, Product, Stages, Step, shape
 
@@ -70,7 +71,7 @@ class NativeStages:
         header = Path(__file__).with_name("vectors.h").read_text(encoding="utf-8")
         text = "\n".join([header, *(source.text for source in self.sources.values()), ""])
         get = compiled if wait else compiled_before
-        module = get("".join(c if c.isalnum() else "_" for c in name), text) if loop is not None else None
+        module = get(identifier(name), text) if loop is not None else None
         if loop is None or module is None:
             return False
         library = next(path for path in torch.ops.loaded_libraries if Path(path).stem == module.name)
@@ -81,20 +82,13 @@ class NativeStages:
         NativeStages.built += 1
         return True
 
-    def run(
-        self,
-        backward: bool,
-        reverse: bool,
-        buffers: Mapping[Memory, Tensor],
-        sizes: tuple[int, int],
-        lengths: Tensor | None,
-        threads: int,
-    ) -> None:
-        """Run over all steps, (time, batch) by `sizes`, in place in the buffers."""
+    def run(self, backward: bool, layout: Layout, buffers: Mapping[Memory, Tensor], lengths: Tensor | None) -> None:
+        """Run over all steps, in place in the buffers."""
         loop = time_loop()
         assert loop is not None
-        program, used = self.programs[backward, reverse]
-        loop.run(program, [buffers[one] for one in used], *sizes, reverse != backward, lengths, threads)
+        program, used = self.programs[backward, layout.reverse]
+        sizes, descending = (layout.time, layout.batch), layout.reverse != backward
+        loop.run(program, [buffers[one] for one in used], *sizes, descending, lengths, layout.threads)
 
     def step(self, tensors: Mapping[Memory, Tensor], rows: int) -> list[Tensor]:
         """Make one step without a gradient, in fp32; give the new states. `tensors` are (batch, width), or weights."""
@@ -118,7 +112,7 @@ class NativeStages:
         self, loop: ModuleType, functions: ctypes.CDLL, backward: bool, reverse: bool
     ) -> tuple[int, list[Memory]]:
         writer = _Description(self.stages, backward, reverse)
-        steps = self.stages.backward if backward else self.stages.forward
+        steps = self.stages.steps(backward)
         sources = [source for (side, _), source in self.sources.items() if side == backward]
         names = [source.text.split("(", 1)[0].split()[-1] for source in sources]
         for name, source, piece in zip(names, sources, (s for s in steps if isinstance(s, Piece)), strict=True):

@@ -8,7 +8,7 @@ import torch
 from torch.fx import Node
 
 from nlp_lstm.cells.engine._needed import Needed
-from nlp_lstm.cells.engine._stages import Buffer, shape
+from nlp_lstm.cells.engine._stages import Buffer, kind, shape
 from nlp_lstm.cells.engine._step import Place, Scratch
 
 _aten = torch.ops.aten
@@ -31,7 +31,7 @@ class Places:
 
     def settle(self, buffer: Buffer, node: Node) -> bool:
         """Let a node be computed in the memory where it is to be in the end; False where that cannot be."""
-        if node not in self._computed or node in self.found or _kind(node) != torch.float32:  # that of all memory
+        if node not in self._computed or node in self.found or kind(node) != torch.float32:  # that of all memory
             return False
         self.found[node] = self.within(buffer, node)
         return True
@@ -50,13 +50,13 @@ class Places:
         start = place.start
         for part in parts:
             alone = part not in self.found and parts.count(part) == 1
-            if part in self._computed and alone and _kind(part) == _kind(node):
+            if part in self._computed and alone and kind(part) == kind(node):
                 self.found[part] = Place(place.memory, start, shape(part)[1])
             start += shape(part)[1]
 
     def scratch(self, node: Node) -> Place:
         """Give a node memory that is free."""
-        key = tuple(shape(node)), _kind(node)
+        key = tuple(shape(node)), kind(node)
         if self._free.get(key):
             memory = self._free[key].pop()
         else:
@@ -102,8 +102,3 @@ class Places:
             if node not in held:
                 ends.setdefault(end, []).append(node)
         return ends
-
-
-def _kind(node: Node) -> torch.dtype:
-    kind: torch.dtype = node.meta["tensor_meta"].dtype
-    return kind

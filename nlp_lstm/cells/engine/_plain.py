@@ -13,11 +13,11 @@ from torch.fx import Node
 
 from nlp_lstm.cells.engine._calls import StepWriter
 from nlp_lstm.cells.engine._graphs import graph_function
-from nlp_lstm.cells.engine._memory import at_steps
+from nlp_lstm.cells.engine._layout import Layout, at_steps, ended_at_steps
 from nlp_lstm.cells.engine._needed import Needed
 from nlp_lstm.cells.engine._products import prepared
 from nlp_lstm.cells.engine._sides import Side, backward_side, carried, forward_side, kept_nodes
-from nlp_lstm.cells.engine._stages import WITHOUT_END, Buffer, Memory, Stages, shape
+from nlp_lstm.cells.engine._stages import Buffer, Memory, Stages, shape
 from nlp_lstm.cells.engine._step import Input, Multiply, Place, Scratch, Step, Total
 
 _LOW = {"projected", "factor", "product_gradient", "projected_gradient"}
@@ -51,19 +51,11 @@ class PlainStages:
         return self._steps[key]
 
     @torch.inference_mode()  # there is no gradient to note, which makes a call quicker
-    def run(
-        self,
-        backward: bool,
-        reverse: bool,
-        buffers: Mapping[Memory, Tensor],
-        sizes: tuple[int, int],
-        lengths: Tensor | None,
-        threads: int,
-    ) -> None:
+    def run(self, backward: bool, layout: Layout, buffers: Mapping[Memory, Tensor], lengths: Tensor | None) -> None:
         """Run over all steps; as `NativeStages.run`."""
         step = self.step(backward, ("kept", 0) in buffers, lengths is not None)
-        order = range(sizes[0]) if reverse == backward else range(sizes[0] - 1, -1, -1)
-        run = _Run(self.stages, buffers, sizes, lengths, reverse, order)
+        order = layout.order(backward)
+        run = _Run(self.stages, layout, buffers, lengths, order)
         run.find_fixed(step)
         columns = [run.over_time(one) for one in step.inputs]
         for arguments in zip(*columns, order, strict=False):  # what is the same at all steps has no end
@@ -80,14 +72,12 @@ class _Run:
     def __init__(
         self,
         stages: Stages,
+        layout: Layout,
         buffers: Mapping[Memory, Tensor],
-        sizes: tuple[int, int],
         lengths: Tensor | None,
-        reverse: bool,
         order: range,
     ) -> None:
-        self.stages, self.buffers, self.sizes, self.lengths = stages, buffers, sizes, lengths
-        self.reverse, self.order = reverse, order
+        self.stages, self.layout, self.buffers, self.lengths, self.order = stages, layout, buffers, lengths, order
         self.like = buffers["state", 0]
         self.own: dict[Scratch | Total, Tensor] = {}
         self.fixed: dict[Node, Tensor] = {}
@@ -101,7 +91,7 @@ class _Run:
         self.fixed = {node: self.buffers["weight", index].view(shape(node)) for index, node in read}
         made = [node for node in nodes if node not in self.fixed]
         function = graph_function(list(self.fixed), made, trace.rows)
-        self.fixed |= zip(made, function(self.sizes[1], self.like, *self.fixed.values()), strict=True)
+        self.fixed |= zip(made, function(self.layout.batch, self.like, *self.fixed.values()), strict=True)
 
     def over_time(self, one: Input) -> Iterable[Any]:
         """Give what an input is at each step, in the order of the steps."""
@@ -110,24 +100,23 @@ class _Run:
             if one.width not in (None, tensor.shape[-1]):
                 tensor = tensor[..., one.start : one.start + (one.width or 0)]
             if isinstance(one.memory, Buffer):
-                return at_steps(tensor, self.stages.slot(one.memory, self.reverse), self.order)
+                return at_steps(tensor, self.stages.slot(one.memory, self.layout.reverse), self.order)
             return itertools.repeat(tensor)
         if isinstance(one, Multiply):
             return itertools.repeat(self._multiplier(one))
         if isinstance(one, Node):
             return itertools.repeat(self.fixed[one])
         if one in ("rows", "device", "dtype"):
-            return itertools.repeat(self.sizes[1] if one == "rows" else getattr(self.like, one))
+            return itertools.repeat(self.layout.batch if one == "rows" else getattr(self.like, one))
         assert self.lengths is not None
-        times = torch.arange(self.sizes[0], device=self.like.device)[:, None, None]
-        return at_steps(times >= self.lengths[:, None], (0, WITHOUT_END), self.order)
+        return ended_at_steps(self.lengths, self.order)
 
     def _memory(self, place: Place) -> Tensor:
         memory = place.memory
         if isinstance(memory, Buffer):
             return self.buffers[memory.name, memory.index]
         if memory not in self.own:
-            sizes = [self.sizes[1] if size == self.stages.trace.rows else size for size in memory.sizes]
+            sizes = [self.layout.batch if size == self.stages.trace.rows else size for size in memory.sizes]
             if isinstance(memory, Total):
                 self.own[memory] = self.like.new_zeros(sizes)
             else:
@@ -142,5 +131,5 @@ class _Run:
         weight, bias = (matrix.t() if one.transposed else matrix).to(dtype), None
         if one.bias is not None:
             bias = self.fixed[one.bias].to(dtype)
-        function = prepared(weight, self.sizes[1], bias)
+        function = prepared(weight, self.layout.batch, bias)
         return function if dtype == self.like.dtype else lambda x: function(x).to(self.like.dtype)

@@ -68,6 +68,12 @@ def shape(node: Node) -> tuple[int, ...]:
     raise Unsupported(f"{node}, which is no tensor")
 
 
+def kind(node: Node) -> torch.dtype:
+    """Give the type of numbers of a node's tensor."""
+    found: torch.dtype = node.meta["tensor_meta"].dtype
+    return found
+
+
 @dataclass
 class _Plan:
     """The order in which targets can be computed, where some nodes are results of products."""
@@ -175,6 +181,10 @@ class Stages:
     product_gradients: list[Buffer]
     projected_gradient: Buffer | None
     kept: list[Node] | None = None
+
+    def steps(self, backward: bool) -> list[Step]:
+        """Give the steps of one direction."""
+        return self.backward if backward else self.forward
 
     def copies(self) -> list[int]:
         """List the factors that are copies of states: their memory, like that of states, is one step longer."""

@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nlp_lstm.cells.engine._compiler import turned_off
+from nlp_lstm.cells.engine._compiler import identifier, turned_off
 from nlp_lstm.cells.engine._generated import generated
-from nlp_lstm.cells.engine._memory import Layout, at_steps, backward_memory, forward_memory
+from nlp_lstm.cells.engine._layout import Layout, at_steps, ended_at_steps
+from nlp_lstm.cells.engine._memory import backward_memory, forward_memory
 from nlp_lstm.cells.engine._sides import carried
-from nlp_lstm.cells.engine._stages import WITHOUT_END, Buffer, Memory, Piece, Product, Stages, Step, shape
+from nlp_lstm.cells.engine._stages import Buffer, Memory, Piece, Product, Stages, shape
 from nlp_lstm.cells.engine._triton_source import HEAD, TritonSource, triton_source
 
 _COLUMNS_OF_A_WARP = 128
@@ -40,17 +41,13 @@ class TritonStages:
         self.sources: dict[tuple[bool, int], TritonSource] = {}
         self.kernels: dict[tuple[bool, int], Any] = {}
         for backward in (False, True):
-            steps = self.steps(backward)
+            steps = stages.steps(backward)
             results = {step.result for step in steps if isinstance(step, Product)}
             # To what a product adds to in every row, rows that have ended return by a call of their own.
             kept = {after: before for before, after, _ in carried(stages, backward) if after not in results}
             for index, step in enumerate(steps):
                 if isinstance(step, Piece):
                     self.sources[backward, index] = triton_source(_name(backward, index), step, stages, kept)
-
-    def steps(self, backward: bool) -> list[Step]:
-        """Give the pieces and products of a step, forwards or backwards."""
-        return self.stages.backward if backward else self.stages.forward
 
     def build(self, name: str, device: torch.device, low: torch.dtype | None, projected: torch.dtype) -> bool:
         """Load the kernels and run them once; False where that cannot be done, which is said on stderr.
@@ -77,7 +74,7 @@ class TritonStages:
         """Import the kernels. Raises ImportError where there is no Triton, OSError where they cannot be kept."""
         import_module("nlp_lstm.cells.engine._row_functions")  # fails before anything is written or announced
         text = "\n\n\n".join([HEAD, *(source.text for source in self.sources.values()), ""])
-        module = generated("".join(c if c.isalnum() else "_" for c in name), text)
+        module = generated(identifier(name), text)
         self.kernels = {key: getattr(module, _name(*key)) for key in self.sources}
 
     def _try_out(self, device: torch.device, low: torch.dtype | None, projected: torch.dtype) -> None:
@@ -97,25 +94,16 @@ class TritonStages:
         memory = backward_memory(self.stages, layout, memory, None, [None for _ in states])
         for lengths in (None, zeros(batch, dtype=torch.int64)):
             for backward in (False, True):
-                self.run(backward, False, memory, (time, batch), lengths, batch)
+                self.run(backward, layout, memory, lengths)
 
     @torch.inference_mode()  # there is no gradient to note, which makes a call quicker
-    def run(
-        self,
-        backward: bool,
-        reverse: bool,
-        buffers: Mapping[Memory, Tensor],
-        sizes: tuple[int, int],
-        lengths: Tensor | None,
-        threads: int,
-    ) -> None:
+    def run(self, backward: bool, layout: Layout, buffers: Mapping[Memory, Tensor], lengths: Tensor | None) -> None:
         """Run over all steps; as `NativeStages.run`. Nothing waits for the device."""
         device = buffers["state", 0].device
-        order = range(sizes[0]) if reverse == backward else range(sizes[0] - 1, -1, -1)
-        calls = _Run(self, backward, reverse, buffers, sizes, lengths).calls()
+        calls = _Run(self, backward, layout, buffers, lengths).calls()
         # Triton loads a kernel at its first launch, and two threads at once would use it before it is loaded.
         with _LAUNCHING, torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-            for t in order:
+            for t in layout.order(backward):
                 for call in calls:
                     call(t)
 
@@ -131,18 +119,17 @@ class _Run:
         self,
         runner: TritonStages,
         backward: bool,
-        reverse: bool,
+        layout: Layout,
         buffers: Mapping[Memory, Tensor],
-        sizes: tuple[int, int],
         lengths: Tensor | None,
     ) -> None:
-        self.runner, self.stages, self.backward, self.reverse = runner, runner.stages, backward, reverse
-        self.buffers, self.sizes = buffers, sizes
+        self.runner, self.stages, self.backward, self.layout = runner, runner.stages, backward, layout
+        self.buffers, self.times = buffers, range(layout.time)
         self.lengths = None if lengths is None else lengths.contiguous()
 
     def calls(self) -> list[Call]:
         """List what is called at each step, in order."""
-        steps = self.runner.steps(self.backward)
+        steps = self.stages.steps(self.backward)
         calls = [
             self._product(step) if isinstance(step, Product) else self._piece(index) for index, step in enumerate(steps)
         ]
@@ -161,7 +148,7 @@ class _Run:
         blocks = [1 << (width - 1).bit_length() for width in source.widths]
         arguments += [*source.sizes, *blocks]
         warps = max(1, min(_MOST_WARPS, max(blocks, default=1) // _COLUMNS_OF_A_WARP))
-        launch, lengths = self.runner.kernels[self.backward, index][(self.sizes[1],)], self.lengths
+        launch, lengths = self.runner.kernels[self.backward, index][(self.layout.batch,)], self.lengths
         # Without fused operations there is one rounding an operation, as in the loop.
         return lambda t: launch(lengths, t, *arguments, num_warps=warps, enable_fp_fusion=False)
 
@@ -170,7 +157,7 @@ class _Run:
         tensor = self._memory(buffer)
         if buffer.name == "weight":
             return [tensor]
-        shift, period = self.stages.slot(buffer, self.reverse)
+        shift, period = self.stages.slot(buffer, self.layout.reverse)
         return [tensor, *tensor.stride()[:-1], *([shift] if period else [])]
 
     def _product(self, product: Product) -> Call:
@@ -201,12 +188,11 @@ class _Run:
 
     def _ended(self) -> list[Tensor]:
         assert self.lengths is not None
-        times = torch.arange(self.sizes[0], device=self.lengths.device)[:, None, None]
-        return at_steps(times >= self.lengths[:, None], (0, WITHOUT_END), range(self.sizes[0]))
+        return ended_at_steps(self.lengths, self.times)
 
     def _steps(self, buffer: Buffer, width: int) -> list[Tensor]:
         """List what a buffer is at each time."""
-        return at_steps(self._memory(buffer)[..., :width], self.stages.slot(buffer, self.reverse), range(self.sizes[0]))
+        return at_steps(self._memory(buffer)[..., :width], self.stages.slot(buffer, self.layout.reverse), self.times)
 
     def _memory(self, buffer: Buffer) -> Tensor:
         return self.buffers[buffer.name, buffer.index]
