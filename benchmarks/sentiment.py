@@ -84,6 +84,7 @@ def train_and_score(run: Path, seed: int, options: Sequence[str], texts: Path) -
         "accuracy": scores.get("accuracy", scores.get("subset_accuracy")),
         "macro_f1": scores["macro_f1"],
         "ece": scores["ece"],
+        "ece_by_chance": scores["ece_by_chance"],
         "temperature": config["model"]["temperature"],
         "texts_per_second": speed(records),
         "classified_per_minute": 60 * classified_per_second(run, texts),
@@ -113,8 +114,8 @@ def _summary(budget: str | None, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _tables(runs: list[dict[str, Any]], summary: list[dict[str, Any]]) -> str:
-    shown = ["accuracy", "macro_f1", "ece", "temperature", "texts_per_second", "classified_per_minute", "model_mb"]
-    shown += ["steps", "seconds"]
+    shown = ["accuracy", "macro_f1", "ece", "ece_by_chance", "temperature", "texts_per_second"]
+    shown += ["classified_per_minute", "model_mb", "steps", "seconds"]
     rows = [[run["max_time"] or "default", run["seed"], *(run[column] for column in shown)] for run in runs]
     table = format_table(["time", "seed", *(column.replace("_", " ") for column in shown)], rows)
     means = [mean_line(one["max_time"] or "default", "accuracy", one) for one in summary]

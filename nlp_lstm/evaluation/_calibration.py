@@ -48,6 +48,27 @@ def calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
     return sum(b.n * abs(b.accuracy - b.confidence) for b in bins) / sum(b.n for b in bins)
 
 
+def chance_calibration_errors(
+    confidences: NDArray[numpy.float64], resamples: int, seed: int, bins: int = BINS
+) -> NDArray[numpy.float64]:
+    """Draw what the expected calibration error would be by chance alone, (resamples,), were every confidence exact.
+
+    So many times each prediction is right with the probability that its confidence (n,) says, and the error is taken.
+    Of few predictions it is far from zero, and one that is found is to be compared with it (consistency resampling:
+    Bröcker and Smith 2007, "Increasing the Reliability of Reliability Diagrams", section 3).
+    """
+    edges = numpy.arange(1, bins) / bins
+    ordered = numpy.sort(confidences)
+    places = numpy.searchsorted(edges, ordered, side="left")
+    starts = numpy.flatnonzero(numpy.diff(places, prepend=-1))
+    random = numpy.random.default_rng(seed)
+    found = numpy.empty(resamples)
+    for number in range(resamples):
+        surprise = (random.random(len(ordered)) < ordered) - ordered
+        found[number] = numpy.abs(numpy.add.reduceat(surprise, starts)).sum() / len(ordered)
+    return found
+
+
 def fit_temperature(logits: ArrayLike, gold: ArrayLike) -> float:
     """Return the temperature T, 0.01 to 100, for which `logits / T` give the gold labels the highest likelihood.
 

@@ -11,7 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from nlp_lstm import __version__
 from nlp_lstm.errors import UsageError
 from nlp_lstm.evaluation._bootstrap import draw_counts, percentile_interval
-from nlp_lstm.evaluation._calibration import BINS, CalibrationBin, calibration_bins, calibration_error
+from nlp_lstm.evaluation._calibration import (
+    BINS,
+    CalibrationBin,
+    calibration_bins,
+    calibration_error,
+    chance_calibration_errors,
+)
 from nlp_lstm.evaluation._confusion import ClassScore, confusion_matrix
 from nlp_lstm.evaluation._decisions import Decisions, Gold, LabelDecisions, checked_decisions
 from nlp_lstm.evaluation._score import Score, signature
@@ -45,7 +51,7 @@ class ClassificationScores:
     Attributes:
         scores: `accuracy` (for several labels at once `subset_accuracy` and `micro_f1`), `macro_precision`,
             `macro_recall`, `macro_f1`, `brier`, `nll`, for ordered labels `mean_absolute_error` and
-            `quadratic_weighted_kappa`, and `ece`.
+            `quadratic_weighted_kappa`, `ece`, and `ece_by_chance`.
         majority: What the first score would be if all items got the most frequent gold label, or for several labels at
             once those that more than half of the items have.
         n: How many items were scored.
@@ -127,6 +133,7 @@ def classification_scores(
     plain means over the labels that occur in gold or predictions. With `multi`, brier, nll and ece are over all
     yes-or-no decisions, and `subset_accuracy` asks for all labels of an item. The 95 % interval of the accuracy is
     Wilson's; the others are percentiles over resampled items, and ece, which resampling biases upwards, has none.
+    `ece_by_chance` is what to compare it with: its mean, and its 95 % range, if every probability were exact.
     `texts` are shown with the most confident errors; `signature_parts` say what else decides the numbers.
 
     Raises:
@@ -161,6 +168,7 @@ def _all_scores(
         _accuracy(decisions.accuracy_name, decisions.correct, signed),
         *_resampled_scores(decisions, n, signed, resamples, seed),
         Score("ece", calibration_error(bins), "", n, None, signed),
+        _chance_error(decisions, n, signed, resamples, seed),
     ]
     confusion = None
     if isinstance(decisions, LabelDecisions):
@@ -196,6 +204,12 @@ def _resampled_scores(decisions: Decisions, n: int, signed: str, resamples: int,
         if each and numpy.isfinite(each).all()
     }
     return [Score(name, value, _UNITS.get(name, ""), n, intervals.get(name), signed) for name, value in values.items()]
+
+
+def _chance_error(decisions: Decisions, n: int, signed: str, resamples: int, seed: int) -> Score:
+    drawn = chance_calibration_errors(decisions.confidences()[0], resamples, seed)
+    unit = "if every probability were exact"
+    return Score("ece_by_chance", float(drawn.mean()), unit, n, percentile_interval(drawn), signed)
 
 
 def _by_label(decisions: Decisions, labels: Sequence[str]) -> tuple[ClassScore, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy
@@ -12,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 
 from nlp_lstm.errors import DataError, UsageError
 from nlp_lstm.evaluation import classification_scores, fit_temperature
+from nlp_lstm.evaluation._calibration import chance_calibration_errors
 
 
 def expected_calibration_error(confidences: list[float], correct: list[bool]) -> float:
@@ -32,7 +34,7 @@ def test_the_error_is_its_definition(pairs: list[tuple[float, bool]]) -> None:
     gold = ["a" if right else "b" for _, right in pairs]
     scores = classification_scores(probabilities, gold, "ab", resamples=1)
     correct = [right for _, right in pairs]
-    assert scores.scores[-1].value == pytest.approx(expected_calibration_error([p for p, _ in pairs], correct))
+    assert scores.scores[-2].value == pytest.approx(expected_calibration_error([p for p, _ in pairs], correct))
     assert sum(each.n for each in scores.calibration) == len(pairs)
     assert all(each.low < each.confidence <= each.high + 1e-12 for each in scores.calibration)
 
@@ -42,10 +44,36 @@ def test_a_calibrated_classifier_has_a_small_error_and_an_overconfident_one_a_la
     sure = random.uniform(0.5, 1.0, size=20_000)
     gold = numpy.where(random.random(20_000) < sure, 0, 1)
     honest = classification_scores(numpy.column_stack((sure, 1 - sure)), gold, "ab", resamples=1)
-    assert honest.scores[-1].value < 0.015  # each of eight bins is off by about 0.008
+    assert honest.scores[-2].value < 0.015  # each of eight bins is off by about 0.008
     boast = numpy.full(20_000, 0.99)
     boasting = classification_scores(numpy.column_stack((boast, 1 - boast)), gold, "ab", resamples=1)
-    assert boasting.scores[-1].value == pytest.approx(0.24, abs=0.02)
+    assert boasting.scores[-2].value == pytest.approx(0.24, abs=0.02)
+
+
+def test_the_error_by_chance_is_that_of_all_outcomes_and_their_probabilities(seed: int) -> None:
+    sure = numpy.random.default_rng(seed).uniform(0.5, 1.0, size=6)
+    outcomes = list(itertools.product([False, True], repeat=6))
+    odds = [math.prod(p if right else 1 - p for p, right in zip(sure, outcome, strict=True)) for outcome in outcomes]
+    errors = [expected_calibration_error(sure.tolist(), list(outcome)) for outcome in outcomes]
+    mean = sum(odd * error for odd, error in zip(odds, errors, strict=True))
+    spread = math.sqrt(sum(odd * (error - mean) ** 2 for odd, error in zip(odds, errors, strict=True)))
+    drawn = chance_calibration_errors(sure, 20_000, seed)
+    assert drawn.mean() == pytest.approx(mean, abs=5 * spread / math.sqrt(20_000))
+    assert drawn.std() == pytest.approx(spread, rel=0.05)
+    assert set(drawn.round(9)) <= set(numpy.round(errors, 9))
+
+
+def test_a_calibrated_classifier_is_within_chance_and_an_overconfident_one_is_not(seed: int) -> None:
+    random = numpy.random.default_rng(seed)
+    sure = random.uniform(0.5, 1.0, size=2_000)
+    gold = numpy.where(random.random(2_000) < sure, 0, 1)
+    honest, chance = classification_scores(numpy.column_stack((sure, 1 - sure)), gold, "ab").scores[-2:]
+    assert chance.confidence_interval is not None
+    assert chance.value == pytest.approx(honest.value, abs=0.03)  # eight bins of 250, each off by about 0.02
+    boast = numpy.minimum(sure + 0.2, 1.0)
+    error, chance = classification_scores(numpy.column_stack((boast, 1 - boast)), gold, "ab").scores[-2:]
+    assert chance.confidence_interval is not None
+    assert error.value > 3 * chance.confidence_interval[1]
 
 
 def mean_loss(logits: numpy.ndarray, gold: numpy.ndarray, temperature: float) -> float:

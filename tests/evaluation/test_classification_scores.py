@@ -133,7 +133,7 @@ def test_by_hand() -> None:
     assert value(scores, "ece") == pytest.approx((2 * 0.0 + 0.6 + 0.3 + 0.2 + 0.1) / 6)
     assert [score.name for score in scores.scores] == [
         *("accuracy", "macro_precision", "macro_recall", "macro_f1", "brier", "nll"),
-        *("mean_absolute_error", "quadratic_weighted_kappa", "ece"),
+        *("mean_absolute_error", "quadratic_weighted_kappa", "ece", "ece_by_chance"),
     ]
     assert correct_items(PROBABILITIES, GOLD, LABELS).tolist() == [True, False, True, True, False, True]
 
@@ -210,7 +210,7 @@ def test_options_reach_the_signature_and_the_intervals(seed: int) -> None:
     several = classification_scores(probabilities, probabilities > 0.4, "xyz", multi=True, resamples=2)
     assert "|labels:several-3|" in several.signature
     alone = classification_scores(probabilities[:1], gold[:1], "xyz")
-    assert [score.confidence_interval is None for score in alone.scores] == [False] + [True] * 6
+    assert [score.confidence_interval is None for score in alone.scores] == [False] + [True] * 6 + [False]
 
 
 def test_an_impossible_label_makes_the_likelihood_infinite_and_the_json_null() -> None:
@@ -229,7 +229,8 @@ def test_ratings_that_never_vary_have_no_kappa() -> None:
 
 def test_the_json_holds_the_tables() -> None:
     read = json.loads(json.dumps(classification_scores(PROBABILITIES, GOLD, LABELS).to_json(), allow_nan=False))
-    names = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "brier", "nll", "ece", "majority_accuracy"]
+    names = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "brier", "nll", "ece", "ece_by_chance"]
+    names += ["majority_accuracy"]
     assert list(read) == ["task", "n", *names, "confidence_interval", "signature", "by_label", "confusion"]
     assert (read["task"], read["n"], read["accuracy"]) == ("classification", 6, pytest.approx(4 / 6))
     assert read["by_label"][0] == {"label": "bad", "precision": 1 / 3, "recall": 1.0, "f1": 0.5, "support": 1}
@@ -243,7 +244,9 @@ def test_the_text_and_the_details() -> None:
     scores = classification_scores(PROBABILITIES, GOLD, LABELS, texts=texts, resamples=3)
     lines = scores.text().splitlines()
     assert lines[0] == "accuracy 0.667 of the items (95 % CI 0.300-0.903, n=6)"
-    assert lines[-3] == "ece 0.200 (n=6)"
+    assert lines[-4] == "ece 0.200 (n=6)"
+    assert lines[-3].startswith("ece_by_chance 0.")
+    assert " if every probability were exact (95 % CI 0." in lines[-3]
     expected = "most frequent label here: accuracy 0.500 of the items (95 % CI 0.188-0.812, n=6)"
     assert lines[-2] == expected
     assert lines[-1] == f"signature {scores.signature}"
