@@ -4,7 +4,8 @@ A line is a tree such as `(3 (2 a) (4 joy))`, each bracket a phrase rated from 0
 the label 0, and 2 none. Where a phrase comes several times most of its labels decide, and a draw leaves it out. So that
 training looks like the held-out texts, characters that no validation text has become spaces, and capitals small letters
 where those have none; a phrase that is one of them is left out. Their files, lines of a text, a tab and a label, are
-copied beside.
+copied beside. With `--join-clitics` all have "don't" and "it's" in place of "do n't" and "it 's", as running text has,
+such as that of a language model to start from.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 _TOKEN = re.compile(r"[()]|[^()\s]+")
+_CLITIC = re.compile(r" (n't|'(?:s|re|ve|ll|d|m))(?!\S)")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,17 +28,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--valid", type=Path, required=True, metavar="TSV", help="validation texts; may be packed")
     parser.add_argument("--test", type=Path, required=True, metavar="TSV", help="test texts; may be packed")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="new folder for the three files")
+    parser.add_argument("--join-clitics", action="store_true", help="write don't, not do n't")
     given = parser.parse_args(arguments)
     if given.out.exists():
         parser.error(f"--out {given.out} is there already. Name a new folder.")
-    held_out = {"valid": _read(given.valid), "test": _read(given.test)}
+    joined = join_clitics if given.join_clitics else str
+    held_out = {"valid": joined(_read(given.valid)), "test": joined(_read(given.test))}
     texts = {name: [line.rpartition("\t")[0] for line in file.splitlines()] for name, file in held_out.items()}
     clean = cleaner(texts["valid"])
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for number, line in enumerate(_read(given.trees).splitlines(), 1):
         try:
             for rating, phrase in phrases(line):
-                found[clean(phrase)]["01"[rating > 2]] += rating != 2
+                found[joined(clean(phrase))]["01"[rating > 2]] += rating != 2
         except (ValueError, IndexError):
             raise SystemExit(f"{given.trees}, line {number}: no tree such as (3 (2 a) (4 joy)).") from None
     given.out.mkdir(parents=True)
@@ -52,6 +56,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _read(path: Path) -> str:
     content = path.read_bytes()
     return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+
+
+def join_clitics(text: str) -> str:
+    """Join what the Penn Treebank splits off: n't, 's, 're, 've, 'll, 'd and 'm, to the word before them."""
+    return _CLITIC.sub(r"\1", text)
 
 
 def cleaner(texts: Iterable[str]) -> Callable[[str], str]:

@@ -65,6 +65,15 @@ def test_capitals_stay_where_the_held_out_texts_have_some(converter: ModuleType)
     assert converter.cleaner(["a b"])("A-b ABBA") == "a b abba"
 
 
+def test_clitics_are_joined_everywhere_where_that_is_asked_for(converter: ModuleType, tmp_path: Path) -> None:
+    call = arguments(tmp_path, "(3 (1 (2 Is) (1 n't)) (4 (2 it) (3 (2 's) (3 gain))))\n")
+    (tmp_path / "valid.txt").write_text("we'll see , it 's 'strange ' , is n't it 's\t1\n", encoding="utf-8")
+    assert converter.main([*call, "--join-clitics"]) == 0
+    lines = (tmp_path / "out" / "train.tsv").read_text().splitlines()
+    assert set(lines) == {"isn't\t0", "n't\t0", "gain\t1", "it's gain\t1", "'s gain\t1", "isn't it's gain\t1"}
+    assert (tmp_path / "out" / "valid.tsv").read_text() == "we'll see , it's 'strange ' , isn't it's\t1\n"
+
+
 def test_a_folder_that_is_there_is_refused_before_anything_is_read(
     converter: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
