@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from nlp_lstm.cells import recurrent_layer
 from nlp_lstm.errors import ShapeError, UsageError
+from nlp_lstm.models._adversarial import adversarial_change, frozen
 from nlp_lstm.models._classifier_hierarchy import join_documents, split_sentences
 from nlp_lstm.models._classifier_options import ClassifierOptions
 from nlp_lstm.models._classifier_output import OrdinalOutput, label_losses
@@ -121,8 +122,11 @@ class Classifier(nn.Module):
                 f"The token ids have the shape {tuple(ids.shape)} and the lengths {tuple(lengths.shape)}; "
                 f"give (batch, time) and (batch,)."
             )
-        x = embed(ids, self.embedding, self.options.embedding_dropout, self.training)
-        return self.read(self.input_dropout(x), ids, lengths)
+        return self.read(self._embedded(ids), ids, lengths)
+
+    def _embedded(self, ids: Tensor) -> Tensor:
+        x: Tensor = self.input_dropout(embed(ids, self.embedding, self.options.embedding_dropout, self.training))
+        return x
 
     def read(self, x: Tensor, ids: Tensor, lengths: Tensor) -> Tensor:
         """Give the logits for embedded tokens x (batch, time, embedding_size); `ids` tell where sentences end."""
@@ -143,6 +147,20 @@ class Classifier(nn.Module):
         scale: float = 1.0,
         weights: Tensor | None = None,
         smoothing: float = 0.0,
+        adversarial: float = 0.0,
     ) -> Tensor:
-        """Sum of nats over the texts, times `scale`; targets, weights and smoothing as in `label_losses`."""
-        return label_losses(self.forward(ids, lengths), targets, weights, smoothing).sum() * scale
+        """Sum of nats over the texts, times `scale`; targets, weights and smoothing as in `label_losses`.
+
+        With `adversarial` they are what the texts cost after an `adversarial_change` of that size, as in Madry et al.
+        2018, "Towards Deep Learning Models Resistant to Adversarial Attacks", equation 2.1.
+        """
+
+        def losses(x: Tensor) -> Tensor:
+            return label_losses(self.read(x, ids, lengths), targets, weights, smoothing)
+
+        x = self._embedded(ids)
+        if adversarial:
+            with frozen(self):
+                change = adversarial_change(losses, x, lengths, adversarial)
+            x = x + change
+        return losses(x).sum() * scale

@@ -63,13 +63,16 @@ class ClassificationObjective:
         word_dropout: float = 0.0,
         crop: bool = False,
         label_smoothing: float = 0.0,
+        adversarial: float = 0.0,
     ) -> None:
         if unfreeze_epochs is not None and unfreeze_epochs < 0:
             raise UsageError(f"--unfreeze-epochs {unfreeze_epochs} must be 0 (all layers at once) or more.")
+        if adversarial < 0:
+            raise UsageError(f"--adversarial {adversarial} must be 0 (off) or more.")
         _check_smoothing(label_smoothing, task.model.options.output)
         self.task, self.model = task, task.model.to(run.device)
         self.device, self.precision, self.processes = run.device, run.precision, run.processes
-        self.seed, self.label_smoothing = run.options.seed, label_smoothing
+        self.seed, self.label_smoothing, self.adversarial = run.options.seed, label_smoothing, adversarial
         self.texts = TrainingTexts(train.texts, task.reading, task.tokenizer, word_dropout, crop)
         if self.texts.too_long:
             say(
@@ -126,7 +129,7 @@ class ClassificationObjective:
         self.thawing.apply(self.model, batch.number)
         ids, lengths, targets = (tensor.to(self.device) for tensor in batch[1:])
         with autocast(self.precision, self.device):
-            value = self.model.loss(ids, lengths, targets, scale, self.weights, self.label_smoothing)
+            value = self.model.loss(ids, lengths, targets, scale, self.weights, self.label_smoothing, self.adversarial)
         return value, carry
 
     def validate(self) -> float:

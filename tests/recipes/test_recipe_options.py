@@ -72,6 +72,7 @@ REFUSED = [
     ("word_lm", "--cache-size 100001", "--cache-size is 100001: give a number from 1 to 100,000"),
     ("sentiment", "--tokenizer bpe --vocab-size 9", "the bpe tokenizer needs at least 260 ids"),
     ("sentiment", "--min-frequency 0", "--min-frequency 0 is out of range"),
+    ("sentiment", "--adversarial -1", "--adversarial -1.0 must be 0"),
     ("sentiment", "--max-words 1", "--max-words 1 must be at least 2"),
     ("sentiment", "--word-vectors no-such.txt", "no-such.txt cannot be read as word vectors"),
     ("translation", "--tokenizer word --vocab-size 3", "the word tokenizer needs at least 5 ids"),

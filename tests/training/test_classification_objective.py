@@ -20,7 +20,7 @@ from nlp_lstm.tokenization import train_tokenizer
 from nlp_lstm.training import ClassificationObjective, Run, describe_error, fit
 from nlp_lstm.training._classification import LOSS_SHARE
 
-OWN = ("class_weights", "unfreeze_epochs", "word_dropout", "crop", "label_smoothing")
+OWN = ("class_weights", "unfreeze_epochs", "word_dropout", "crop", "label_smoothing", "adversarial")
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight"]
 
@@ -160,6 +160,17 @@ def test_smoothing_spreads_a_share_of_the_probability_to_learn(new_run: NewRun, 
     assert objective.loss(batch, None, 1.0)[0].item() == pytest.approx(expected, rel=1e-5)
     plain = build(new_run(batch_size=8))
     plain.model.load_state_dict(objective.model.state_dict())
+    assert objective.validate() == plain.validate()
+
+
+def test_the_worst_change_is_in_training_alone(new_run: NewRun, build: Build) -> None:
+    objective, plain = build(new_run(batch_size=8), adversarial=0.3), build(new_run(batch_size=8))
+    plain.model.load_state_dict(objective.model.state_dict())
+    batch = next(objective.batches(0))
+    expected = objective.model.loss(batch.ids, batch.lengths, batch.targets, adversarial=0.3).item()
+    found = objective.loss(batch, None, 1.0)[0].item()
+    assert found == pytest.approx(expected, rel=1e-5)
+    assert found > plain.loss(batch, None, 1.0)[0].item()
     assert objective.validate() == plain.validate()
 
 
@@ -306,6 +317,7 @@ def test_a_classifier_learns_and_keeps_its_best_weights(new_run: NewRun, build: 
         ({"labels": ["odd"] * 49 + ["prime"]}, DataError, "train, line 49 has the label 'prime'"),
         ({"word_dropout": 1.0}, UsageError, "--word-dropout 1.0 must be at least 0 and below 1"),
         ({"word_dropout": -0.1}, UsageError, "--word-dropout -0.1"),
+        ({"adversarial": -0.1}, UsageError, "--adversarial -0.1 must be 0"),
         ({"label_smoothing": 1.0}, UsageError, "--label-smoothing 1.0 must be at least 0 and below 1"),
         ({"label_smoothing": 0.1, "output": "ordinal"}, UsageError, "is for --output softmax, and it is ordinal"),
         ({"crop": True}, UsageError, "--crop needs --max-words"),
