@@ -30,8 +30,8 @@ class Config:
             unknown words is learned.
         label_smoothing: share of the probability to learn that is spread evenly over the labels.
         adversarial: learn from texts whose embedded words were changed a little in the direction that costs most
-            (Miyato et al. 2017): by such a share of a word vector's length, over a text's words together, as 0.3 for
-            long texts. A step then takes some 1.7 times as long.
+            (Miyato et al. 2017), and from these alone: by such a share of a word vector's length, over a text's words
+            together, as 0.2 or, with pretrained, 0.06. A step then takes nearly twice as long.
         class_weights: let a label cost the more the rarer it is.
         word_vectors: text file of word vectors (GloVe, fastText) of embedding_size numbers to start from.
         pretrained: run folder of a language model (char_lm, word_lm) to start from, with its tokenizer and its sizes;

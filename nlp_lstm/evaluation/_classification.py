@@ -133,7 +133,8 @@ def classification_scores(
     plain means over the labels that occur in gold or predictions. With `multi`, brier, nll and ece are over all
     yes-or-no decisions, and `subset_accuracy` asks for all labels of an item. The 95 % interval of the accuracy is
     Wilson's; the others are percentiles over resampled items, and ece, which resampling biases upwards, has none.
-    `ece_by_chance` is what to compare it with: its mean, and its 95 % range, if every probability were exact.
+    `ece_by_chance` is what to compare it with: the mean it would have if every probability were exact, and the range
+    of 95 % of such cases; with `multi`, whose decisions on one item hang together, the mean alone.
     `texts` are shown with the most confident errors; `signature_parts` say what else decides the numbers.
 
     Raises:
@@ -168,7 +169,7 @@ def _all_scores(
         _accuracy(decisions.accuracy_name, decisions.correct, signed),
         *_resampled_scores(decisions, n, signed, resamples, seed),
         Score("ece", calibration_error(bins), "", n, None, signed),
-        _chance_error(decisions, n, signed, resamples, seed),
+        _chance_error(decisions, signed, resamples, seed),
     ]
     confusion = None
     if isinstance(decisions, LabelDecisions):
@@ -206,10 +207,11 @@ def _resampled_scores(decisions: Decisions, n: int, signed: str, resamples: int,
     return [Score(name, value, _UNITS.get(name, ""), n, intervals.get(name), signed) for name, value in values.items()]
 
 
-def _chance_error(decisions: Decisions, n: int, signed: str, resamples: int, seed: int) -> Score:
+def _chance_error(decisions: Decisions, signed: str, resamples: int, seed: int) -> Score:
     drawn = chance_calibration_errors(decisions.confidences()[0], resamples, seed)
+    interval = percentile_interval(drawn) if isinstance(decisions, LabelDecisions) else None
     unit = "if every probability were exact"
-    return Score("ece_by_chance", float(drawn.mean()), unit, n, percentile_interval(drawn), signed)
+    return Score("ece_by_chance", float(drawn.mean()), unit, len(decisions.gold), interval, signed)
 
 
 def _by_label(decisions: Decisions, labels: Sequence[str]) -> tuple[ClassScore, ...]:

@@ -20,15 +20,17 @@ def adversarial_change(losses: Callable[[Tensor], Tensor], x: Tensor, lengths: T
         r = ε g / ||g||        ε = size · mean_t ||x_t||
 
     The paper makes all word vectors of one length, and so ε a number; here it is a share of the length that a text's
-    own words have on average. `losses` maps x to the texts' losses (batch,).
+    own words have on average, after dropout. `losses` maps x to the texts' losses (batch,).
     """
     x = x.detach().requires_grad_()
     with torch.enable_grad():
         (gradient,) = torch.autograd.grad(losses(x).sum(), x)
     norms = x.detach().norm(dim=2).masked_fill(~inside(lengths, x.shape[1]), 0.0)
     epsilon = size * norms.sum(dim=1) / lengths
-    steepness = gradient.flatten(1).norm(dim=1).clamp_min(torch.finfo(gradient.dtype).tiny)
-    change: Tensor = gradient * (epsilon / steepness)[:, None, None]
+    # Divided by its largest entry first: squares of a gradient that is small all over would be 0.
+    tiny = torch.finfo(gradient.dtype).tiny
+    gradient = gradient / gradient.abs().amax(dim=(1, 2), keepdim=True).clamp_min(tiny)
+    change: Tensor = gradient * (epsilon / gradient.flatten(1).norm(dim=1).clamp_min(1.0))[:, None, None]
     return change
 
 
@@ -36,9 +38,9 @@ def adversarial_change(losses: Callable[[Tensor], Tensor], x: Tensor, lengths: T
 def frozen(model: nn.Module) -> Iterator[None]:
     """Let no parameter have a gradient meanwhile, which spares a backward pass half of its work."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        parameter.requires_grad_(False)
     try:
+        for parameter in trained:
+            parameter.requires_grad_(False)
         yield
     finally:
         for parameter in trained:

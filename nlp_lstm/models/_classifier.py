@@ -117,14 +117,14 @@ class Classifier(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Give the logits of the labels: ids (batch, time) int64, lengths (batch,) of 1 or more -> (batch, labels)."""
+        return self.read(self._embedded(ids, lengths), ids, lengths)
+
+    def _embedded(self, ids: Tensor, lengths: Tensor) -> Tensor:
         if ids.dim() != 2 or lengths.shape != ids.shape[:1]:
             raise ShapeError(
                 f"The token ids have the shape {tuple(ids.shape)} and the lengths {tuple(lengths.shape)}; "
                 f"give (batch, time) and (batch,)."
             )
-        return self.read(self._embedded(ids), ids, lengths)
-
-    def _embedded(self, ids: Tensor) -> Tensor:
         x: Tensor = self.input_dropout(embed(ids, self.embedding, self.options.embedding_dropout, self.training))
         return x
 
@@ -158,7 +158,7 @@ class Classifier(nn.Module):
         def losses(x: Tensor) -> Tensor:
             return label_losses(self.read(x, ids, lengths), targets, weights, smoothing)
 
-        x = self._embedded(ids)
+        x = self._embedded(ids, lengths)
         if adversarial:
             with frozen(self):
                 change = adversarial_change(losses, x, lengths, adversarial)

@@ -67,8 +67,8 @@ class ClassificationObjective:
     ) -> None:
         if unfreeze_epochs is not None and unfreeze_epochs < 0:
             raise UsageError(f"--unfreeze-epochs {unfreeze_epochs} must be 0 (all layers at once) or more.")
-        if adversarial < 0:
-            raise UsageError(f"--adversarial {adversarial} must be 0 (off) or more.")
+        if not 0 <= adversarial < math.inf:
+            raise UsageError(f"--adversarial {adversarial} must be 0 (off) or more, such as 0.2.")
         _check_smoothing(label_smoothing, task.model.options.output)
         self.task, self.model = task, task.model.to(run.device)
         self.device, self.precision, self.processes = run.device, run.precision, run.processes

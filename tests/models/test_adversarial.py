@@ -26,9 +26,11 @@ def test_the_change_of_a_linear_loss_goes_along_its_slope_as_far_as_the_words_ar
     assert not change.requires_grad
 
 
-def test_a_loss_without_slope_changes_nothing() -> None:
+@pytest.mark.parametrize("slope", [0.0, 1e-25, 1e25])
+def test_a_loss_of_hardly_any_slope_or_a_huge_one_changes_by_no_more(slope: float) -> None:
     x = torch.ones(1, 2, 3)
-    assert adversarial_change(lambda x: (x * 0).sum(dim=(1, 2)), x, torch.tensor([2]), SIZE).eq(0).all()
+    change = adversarial_change(lambda x: (x * slope).sum(dim=(1, 2)), x, torch.tensor([2]), 100.0)
+    assert change.norm().item() == pytest.approx(100 * 3**0.5 if slope else 0.0, rel=1e-5)
 
 
 @pytest.mark.parametrize("frozen", [False, True])
