@@ -33,8 +33,7 @@ def calibration_bins(
 
     Guo et al. (2017), "On Calibration of Modern Neural Networks", section 2.
     """
-    edges = numpy.arange(1, bins) / bins
-    places = numpy.searchsorted(edges, confidences, side="left")  # an edge belongs to the bin below it
+    places = _bins_of(confidences, bins)
     found = []
     for place in numpy.unique(places).tolist():
         inside = places == place
@@ -57,16 +56,19 @@ def chance_calibration_errors(
     Of few predictions it is far from zero, and one that is found is to be compared with it (consistency resampling:
     Bröcker and Smith 2007, "Increasing the Reliability of Reliability Diagrams", section 3).
     """
-    edges = numpy.arange(1, bins) / bins
     ordered = numpy.sort(confidences)
-    places = numpy.searchsorted(edges, ordered, side="left")
-    starts = numpy.flatnonzero(numpy.diff(places, prepend=-1))
+    starts = numpy.flatnonzero(numpy.diff(_bins_of(ordered, bins), prepend=-1))
     random = numpy.random.default_rng(seed)
     found = numpy.empty(resamples)
     for number in range(resamples):
         surprise = (random.random(len(ordered)) < ordered) - ordered
         found[number] = numpy.abs(numpy.add.reduceat(surprise, starts)).sum() / len(ordered)
     return found
+
+
+def _bins_of(confidences: NDArray[numpy.float64], bins: int) -> NDArray[numpy.intp]:
+    edges = numpy.arange(1, bins) / bins
+    return numpy.searchsorted(edges, confidences, side="left")  # an edge belongs to the bin below it
 
 
 def fit_temperature(logits: ArrayLike, gold: ArrayLike) -> float:

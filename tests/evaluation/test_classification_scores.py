@@ -209,6 +209,8 @@ def test_options_reach_the_signature_and_the_intervals(seed: int) -> None:
     assert classification_scores(probabilities, gold, "xyz", seed=6).scores[1] != default.scores[1]
     several = classification_scores(probabilities, probabilities > 0.4, "xyz", multi=True, resamples=2)
     assert "|labels:several-3|" in several.signature
+    assert several.scores[-1].name == "ece_by_chance"
+    assert several.scores[-1].confidence_interval is None  # an item's decisions hang together
     alone = classification_scores(probabilities[:1], gold[:1], "xyz")
     assert [score.confidence_interval is None for score in alone.scores] == [False] + [True] * 6 + [False]
 

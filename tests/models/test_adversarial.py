@@ -61,3 +61,24 @@ def test_the_loss_is_that_of_the_worst_change(options: dict[str, object], frozen
         other = torch.randn_like(x)
         other *= (little.flatten(1).norm(dim=1) / other.flatten(1).norm(dim=1))[:, None, None]
         assert (costs(x + little) > costs(x + other)).all()
+
+
+def test_weights_have_no_gradient_while_the_change_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Classifier(20, 2, ClassifierOptions(embedding_size=5, hidden_size=4))
+    before = [name == "embedding" for name, _ in model.named_parameters()]
+    for weight, trained in zip(model.parameters(), before, strict=True):
+        weight.requires_grad_(trained)
+    found: list[list[bool]] = []
+    read = model.read
+
+    def watched(x: torch.Tensor, ids: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        found.append([weight.requires_grad for weight in model.parameters()])
+        return read(x, ids, lengths)
+
+    monkeypatch.setattr(model, "read", watched)
+    batch = torch.ones(2, 3, dtype=torch.int64), torch.tensor([3, 1])
+    model.loss(*batch, torch.tensor([0, 1]), adversarial=SIZE)
+    assert found == [[False] * len(before), before]
+    with pytest.raises(IndexError):
+        model.loss(*batch, torch.tensor([0, 9]), adversarial=SIZE)
+    assert [weight.requires_grad for weight in model.parameters()] == before, "also after an error"

@@ -196,3 +196,6 @@ def test_what_cannot_be_built_is_refused(options: dict[str, Any], message: str) 
 def test_shapes_that_do_not_fit_are_refused(ids: tuple[int, ...], lengths: tuple[int, ...]) -> None:
     with pytest.raises(ShapeError, match="give"):
         build()(torch.ones(ids, dtype=torch.int64), torch.ones(lengths, dtype=torch.int64))
+    targets = torch.zeros(ids[0], dtype=torch.int64)
+    with pytest.raises(ShapeError, match="give"):
+        build().loss(torch.ones(ids, dtype=torch.int64), torch.ones(lengths, dtype=torch.int64), targets)

@@ -318,6 +318,7 @@ def test_a_classifier_learns_and_keeps_its_best_weights(new_run: NewRun, build: 
         ({"word_dropout": 1.0}, UsageError, "--word-dropout 1.0 must be at least 0 and below 1"),
         ({"word_dropout": -0.1}, UsageError, "--word-dropout -0.1"),
         ({"adversarial": math.nan}, UsageError, "--adversarial nan must be 0"),
+        ({"adversarial": math.inf}, UsageError, "--adversarial inf must be 0"),
         ({"adversarial": -0.1}, UsageError, "--adversarial -0.1 must be 0"),
         ({"label_smoothing": 1.0}, UsageError, "--label-smoothing 1.0 must be at least 0 and below 1"),
         ({"label_smoothing": 0.1, "output": "ordinal"}, UsageError, "is for --output softmax, and it is ordinal"),

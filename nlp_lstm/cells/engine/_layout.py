@@ -27,9 +27,13 @@ class Layout:
     low_products: bool = False
     """Whether results of products, too, have the type `low`."""
 
+    def descends(self, backward: bool) -> bool:
+        """Tell whether the steps go from the last time to the first."""
+        return self.reverse != backward
+
     def order(self, backward: bool) -> range:
         """Give the times in the order of the steps."""
-        return range(self.time) if self.reverse == backward else range(self.time - 1, -1, -1)
+        return range(self.time - 1, -1, -1) if self.descends(backward) else range(self.time)
 
 
 def at_steps(tensor: Tensor, slot: tuple[int, int], order: Iterable[int]) -> list[Tensor]:

@@ -87,8 +87,8 @@ class NativeStages:
         loop = time_loop()
         assert loop is not None
         program, used = self.programs[backward, layout.reverse]
-        sizes, descending = (layout.time, layout.batch), layout.reverse != backward
-        loop.run(program, [buffers[one] for one in used], *sizes, descending, lengths, layout.threads)
+        sizes, descends = (layout.time, layout.batch), layout.descends(backward)
+        loop.run(program, [buffers[one] for one in used], *sizes, descends, lengths, layout.threads)
 
     def step(self, tensors: Mapping[Memory, Tensor], rows: int) -> list[Tensor]:
         """Make one step without a gradient, in fp32; give the new states. `tensors` are (batch, width), or weights."""
