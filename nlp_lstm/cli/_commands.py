@@ -34,6 +34,7 @@ COMMANDS = {
     "translate": Command("_translate", "translate RUN [options] < lines", "translate or summarize lines, or entries"),
     "evaluate": Command("_evaluate", "evaluate RUN [options]", "score a run on held-out text"),
     "compare": Command("_compare", "compare RUN_A RUN_B [options]", "test whether one run is better than another"),
+    "shrink": Command("_shrink", "shrink RUN FOLDER", "write a run again with weights of half the size"),
     "plot": Command("_plot", "plot RUN... [options]", "draw the curves of training, as text or as a picture"),
 }
 

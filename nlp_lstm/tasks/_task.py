@@ -65,11 +65,17 @@ class Task(Generic[Model]):
         """Write config.json and the tokenizer's files into `folder`: all of a run but its weights."""
         raise NotImplementedError
 
-    def save_weights(self, folder: str | Path) -> None:
-        """Write model.safetensors into `folder`, under its name only when it is whole."""
-        write_weights(Path(folder) / "model.safetensors", self.model)
+    def save_weights(self, folder: str | Path, *, half: bool = False) -> None:
+        """Write model.safetensors into `folder`, under its name only when it is whole; with `half` as float16.
 
-    def save(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors and the tokenizer's files into `folder`; `nlp_lstm.load` reads them."""
+        Raises UsageError where a weight is beyond float16, OSError where the file cannot be written.
+        """
+        write_weights(Path(folder) / "model.safetensors", self.model, half=half)
+
+    def save(self, folder: str | Path, *, half: bool = False) -> None:
+        """Write config.json, model.safetensors and the tokenizer's files into `folder`; `nlp_lstm.load` reads them.
+
+        With `half` the weights are rounded to float16, in half of the bytes; what reads them makes fp32 of them again.
+        """
         self.describe(folder)
-        self.save_weights(folder)
+        self.save_weights(folder, half=half)

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from nlp_lstm.errors import RunFolderError, first_line, shown
+from nlp_lstm.errors import RunFolderError, UsageError, first_line, shown
 from nlp_lstm.tasks._folder import checked_file, written_whole
 
 MOST_LAYERS = 1000
@@ -28,12 +28,15 @@ Shapes = dict[str, list[int]]
 Model = TypeVar("Model", bound=nn.Module)
 
 
-def write_weights(path: Path, model: nn.Module) -> None:
+def write_weights(path: Path, model: nn.Module, *, half: bool = False) -> None:
     """Write a model's parameters as safetensors, a shared one once, under a temporary name, then rename.
 
-    Raises OSError, which names the file, where it cannot be written: the disk is full, say.
+    With `half` they are rounded to float16, of 11 bits, in half of the bytes. Raises UsageError where that has no such
+    number, OSError, which names the file, where it cannot be written: the disk is full, say.
     """
     tensors = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
+    if half:
+        tensors = {name: _rounded(name, tensor) for name, tensor in tensors.items()}
     with written_whole(path) as temporary:
         try:
             save_file(tensors, temporary)
@@ -44,6 +47,14 @@ def write_weights(path: Path, model: nn.Module) -> None:
             if number is None:
                 raise
             raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+
+
+def _rounded(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    half = tensor.half()
+    if not half.isfinite().all():
+        largest = torch.finfo(half.dtype).max
+        raise UsageError(f"{name} has weights beyond {largest:,.0f}, the most of float16. Keep this run as it is.")
+    return half
 
 
 def read_shapes(folder: Path) -> Shapes:
