@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 SENTENCES = "The grey heron waits by the river. A small boat drifts past, and nobody speaks.\nIt rains again.\n"
 SET_UP = re.compile(r"(python3? -m venv|pip install|git clone|cd|source|\.|pytest|ruff|mypy|\.ci/run|export)( |$)")
-TAKES_RUN = {"generate", "evaluate", "compare", "translate", "classify"}
+TAKES_RUN = {"generate", "evaluate", "compare", "translate", "classify", "shrink"}
 FILTERS = {"echo", "printf", "cat", "head", "tail", "wc", "tee", "sort"}
 LONGEST = 180  # seconds, for one command: it stops what hangs, and is no verdict on speed
 

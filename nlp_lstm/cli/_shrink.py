@@ -1,8 +1,10 @@
-"""`nlp-lstm shrink`: a run in half of its bytes."""
+"""`nlp-lstm shrink`: a run whose weights have half of their bytes."""
 
 from __future__ import annotations
 
-import tempfile
+import os
+import shlex
+import shutil
 from pathlib import Path
 
 from nlp_lstm.cli._options import new_parser, parse
@@ -10,8 +12,10 @@ from nlp_lstm.cli._runs import load_quietly
 from nlp_lstm.cli._terminal import note
 from nlp_lstm.errors import UsageError
 
-_DESCRIPTION = """Write a run again, for use and not for going on with training, with weights of half the size: float16.
-They are rounded to 11 bits, and whatever reads the run makes fp32 of them again."""
+_DESCRIPTION = """Write a run again, for use and not for going on with training, with weights of half the size: float16,
+of 11 bits. Whatever reads the run makes fp32 of them again. Its curves and its model card come along."""
+_CARD, _CURVES = "README.md", "metrics.jsonl"
+_CARD_NOTE = "\nThe weights were rounded to float16 (`nlp-lstm shrink`); the scores above are those from before.\n"
 
 
 def run(arguments: list[str]) -> int:
@@ -22,19 +26,40 @@ def run(arguments: list[str]) -> int:
     options = parse(parser, arguments)
 
     source, target = Path(options["run"]), Path(options["folder"])
-    if target.exists():
-        raise UsageError(f"{target} is already there; name a new folder.")
-    task = load_quietly(options["run"])
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:  # whole or not at all
-        task.save(Path(scratch) / "run", half=True)
-        (Path(scratch) / "run").rename(target)
+    _require_new(target)
+    task = load_quietly(options["run"], "cpu")
+    target.mkdir()
+    try:
+        task.save(target, half=True)
+        _copy_records(source, target)
+    except BaseException:
+        shutil.rmtree(target)  # whole or not at all
+        raise
     before, after = (_megabytes(folder) for folder in (source, target))
     print(target)
-    note(f"The weights have {after:.1f} MB, and had {before:.1f}. Score them:  nlp-lstm evaluate {target}")
+    command = shlex.join(["nlp-lstm", "evaluate", str(target)])
+    note(f"The weights have {after:.1f} MB, and had {before:.1f}. Score the run:  {command}")
     return 0
 
 
+def _require_new(folder: Path) -> None:
+    if os.path.lexists(folder):
+        raise UsageError(f"{folder} is already there; name a new folder.")
+    if not folder.parent.is_dir():
+        raise UsageError(
+            f"There is no folder {folder.parent} to write {folder.name} in. Make it first, or name another."
+        )
+
+
+def _copy_records(source: Path, target: Path) -> None:
+    """Copy what a run keeps beside its model, where it is there; the card says what became of the weights."""
+    for name in (_CURVES, _CARD):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
+    if (target / _CARD).is_file():
+        with (target / _CARD).open("a", encoding="utf-8") as card:
+            card.write(_CARD_NOTE)
+
+
 def _megabytes(folder: Path) -> float:
-    """Size of the weights of a run folder."""
     return (folder / "model.safetensors").stat().st_size / 1e6

@@ -75,7 +75,9 @@ class Task(Generic[Model]):
     def save(self, folder: str | Path, *, half: bool = False) -> None:
         """Write config.json, model.safetensors and the tokenizer's files into `folder`; `nlp_lstm.load` reads them.
 
-        With `half` the weights are rounded to float16, in half of the bytes; what reads them makes fp32 of them again.
+        With `half` the weights are rounded to float16, in half of the bytes; `load` makes fp32 of them again. Raises as
+        `save_weights` does, and then leaves what the folder held.
         """
-        self.describe(folder)
+        Path(folder).mkdir(parents=True, exist_ok=True)
         self.save_weights(folder, half=half)
+        self.describe(folder)

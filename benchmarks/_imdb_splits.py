@@ -1,9 +1,9 @@
 """IMDB's reviews (Maas et al. 2011) as folders that `nlp-lstm train sentiment --data` and `word_lm --data` read.
 
-The training reviews, one JSON object a line, come label after label, and within a label those of one film together. The
-last `--held-out` of each label become the validation split, so that its films are as good as unknown to training, as
-those of the test half are: a film has at most 30 reviews. Reviews drawn at random have films that training knows, and
-are judged better than new ones: by 0.4 to 1.5 points here.
+The training reviews, one JSON object a line, come label after label, and within a label those of one film mostly stand
+together. The last `--held-out` of each label become the validation split, so that few of its films have reviews of the
+same label to train on; they may have some of the other. The films of the test half are all unknown to training; those
+of reviews drawn at random are mostly known. Files in another order give a split like any other.
 """
 
 from __future__ import annotations
@@ -31,20 +31,19 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.out.exists():
         parser.error(f"--out {given.out} is there already. Name a new folder.")
-    train, valid = split_by_film(_read(given.train), given.held_out)
+    train, valid = hold_out_last(_read(given.train), given.held_out)
     splits = {"train": train, "valid": valid, "test": _read(given.test)}
+    files = {f"{name}.jsonl": [json.dumps(one) for one in reviews] for name, reviews in splits.items()}
+    for name in ("train", "valid"):
+        files[f"text/{name}.txt"] = [" ".join(one["text"].split()) for one in splits[name]]
     (given.out / "text").mkdir(parents=True)
-    for name, reviews in splits.items():
-        lines = (json.dumps({"text": one["text"], "label": one["label"]}) + "\n" for one in reviews)
-        (given.out / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
-        if name != "test":
-            text = (" ".join(one["text"].split()) + "\n" for one in reviews)
-            (given.out / "text" / f"{name}.txt").write_text("".join(text), encoding="utf-8")
+    for name, lines in files.items():
+        (given.out / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     print(", ".join(f"{len(reviews):,} {name}" for name, reviews in splits.items()), "in", given.out)
     return 0
 
 
-def split_by_film(reviews: list[Review], held_out: int) -> tuple[list[Review], list[Review]]:
+def hold_out_last(reviews: list[Review], held_out: int) -> tuple[list[Review], list[Review]]:
     """Hold out the last reviews of each label; both parts are shuffled. Raises SystemExit where none would be left."""
     by_label: dict[Any, list[Review]] = defaultdict(list)
     for review in reviews:
@@ -61,7 +60,14 @@ def split_by_film(reviews: list[Review], held_out: int) -> tuple[list[Review], l
 def _read(path: Path) -> list[Review]:
     content = path.read_bytes()
     lines = (gzip.decompress(content) if path.suffix == ".gz" else content).split(b"\n")
-    return [json.loads(line) for line in lines if line]
+    reviews = []
+    for number, line in enumerate(lines, 1):
+        try:
+            if line:
+                reviews.append({name: json.loads(line)[name] for name in ("text", "label")})
+        except (ValueError, KeyError, TypeError):
+            raise SystemExit(f"{path}, line {number}: no JSON object with text and label.") from None
+    return reviews
 
 
 if __name__ == "__main__":
