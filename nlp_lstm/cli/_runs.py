@@ -9,12 +9,12 @@ from typing import Any
 from nlp_lstm.errors import UsageError
 
 
-def load_quietly(folder: str, device: str = "auto") -> Any:
+def load_quietly(folder: str) -> Any:
     """Load a run; what libraries print meanwhile goes to stderr, since it is no result."""
     from nlp_lstm.tasks import load
 
     with contextlib.redirect_stdout(sys.stderr):
-        return load(folder, device)
+        return load(folder)
 
 
 def load_of_kind(folder: str, kind: str, wanted: str) -> Any:

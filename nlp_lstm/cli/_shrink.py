@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 from nlp_lstm.cli._options import new_parser, parse
-from nlp_lstm.cli._runs import load_quietly
 from nlp_lstm.cli._terminal import note
 from nlp_lstm.errors import UsageError
 
@@ -27,7 +29,7 @@ def run(arguments: list[str]) -> int:
 
     source, target = Path(options["run"]), Path(options["folder"])
     _require_new(target)
-    task = load_quietly(options["run"], "cpu")
+    task = _load_on_cpu(source)
     target.mkdir()
     try:
         task.save(target, half=True)
@@ -49,6 +51,13 @@ def _require_new(folder: Path) -> None:
         raise UsageError(
             f"There is no folder {folder.parent} to write {folder.name} in. Make it first, or name another."
         )
+
+
+def _load_on_cpu(folder: Path) -> Any:
+    from nlp_lstm.tasks import load
+
+    with contextlib.redirect_stdout(sys.stderr):  # what libraries print meanwhile is no result
+        return load(folder, device="cpu")
 
 
 def _copy_records(source: Path, target: Path) -> None:
