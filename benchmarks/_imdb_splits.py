@@ -9,12 +9,13 @@ of reviews drawn at random are mostly known. Files in another order give a split
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import random
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+
+from _packed import read_packed
 
 Review = dict[str, Any]
 
@@ -58,13 +59,12 @@ def hold_out_last(reviews: list[Review], held_out: int) -> tuple[list[Review], l
 
 
 def _read(path: Path) -> list[Review]:
-    content = path.read_bytes()
-    lines = (gzip.decompress(content) if path.suffix == ".gz" else content).split(b"\n")
     reviews = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_packed(path).split(b"\n"), 1):
         try:
             if line:
-                reviews.append({name: json.loads(line)[name] for name in ("text", "label")})
+                review = json.loads(line)
+                reviews.append({"text": review["text"], "label": review["label"]})
         except (ValueError, KeyError, TypeError):
             raise SystemExit(f"{path}, line {number}: no JSON object with text and label.") from None
     return reviews

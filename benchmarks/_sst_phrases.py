@@ -11,11 +11,12 @@ such as that of a language model to start from.
 from __future__ import annotations
 
 import argparse
-import gzip
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+from _packed import read_packed
 
 _TOKEN = re.compile(r"[()]|[^()\s]+")
 _CLITIC = re.compile(r" (n't|'(?:s|re|ve|ll|d|m))(?!\S)")
@@ -54,8 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _read(path: Path) -> str:
-    content = path.read_bytes()
-    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+    return read_packed(path).decode("utf-8")
 
 
 def join_clitics(text: str) -> str:

@@ -17,8 +17,7 @@ def write_new(path: Path, text: str, *, overwrite: bool, hint: str) -> None:
     """
     if path.exists() and not overwrite:
         raise UsageError(f"{path} is already there; {hint}.")
-    if not path.parent.is_dir():
-        raise UsageError(f"There is no folder {path.parent} to write {path.name} in. Make it first, or name another.")
+    require_folder_above(path)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
@@ -28,3 +27,9 @@ def write_new(path: Path, text: str, *, overwrite: bool, hint: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def require_folder_above(path: Path) -> None:
+    """Raise UsageError where the folder that `path` is to be written in is missing."""
+    if not path.parent.is_dir():
+        raise UsageError(f"There is no folder {path.parent} to write {path.name} in. Make it first, or name another.")

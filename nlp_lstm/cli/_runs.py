@@ -9,12 +9,12 @@ from typing import Any
 from nlp_lstm.errors import UsageError
 
 
-def load_quietly(folder: str) -> Any:
-    """Load a run; what libraries print meanwhile goes to stderr, since it is no result."""
+def load_quietly(folder: str, **options: str) -> Any:
+    """Load a run, with the options of `nlp_lstm.load`; what libraries print meanwhile, no result, goes to stderr."""
     from nlp_lstm.tasks import load
 
     with contextlib.redirect_stdout(sys.stderr):
-        return load(folder)
+        return load(folder, **options)
 
 
 def load_of_kind(folder: str, kind: str, wanted: str) -> Any:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
-import sys
 from pathlib import Path
-from typing import Any
 
+from nlp_lstm.cli._files import require_folder_above
 from nlp_lstm.cli._options import new_parser, parse
+from nlp_lstm.cli._runs import load_quietly
 from nlp_lstm.cli._terminal import note
 from nlp_lstm.errors import UsageError
 
@@ -28,8 +27,10 @@ def run(arguments: list[str]) -> int:
     options = parse(parser, arguments)
 
     source, target = Path(options["run"]), Path(options["folder"])
-    _require_new(target)
-    task = _load_on_cpu(source)
+    if os.path.lexists(target):
+        raise UsageError(f"{target} is already there; name a new folder.")
+    require_folder_above(target)
+    task = load_quietly(options["run"], device="cpu")
     target.mkdir()
     try:
         task.save(target, half=True)
@@ -44,28 +45,14 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _require_new(folder: Path) -> None:
-    if os.path.lexists(folder):
-        raise UsageError(f"{folder} is already there; name a new folder.")
-    if not folder.parent.is_dir():
-        raise UsageError(
-            f"There is no folder {folder.parent} to write {folder.name} in. Make it first, or name another."
-        )
-
-
-def _load_on_cpu(folder: Path) -> Any:
-    from nlp_lstm.tasks import load
-
-    with contextlib.redirect_stdout(sys.stderr):  # what libraries print meanwhile is no result
-        return load(folder, device="cpu")
-
-
 def _copy_records(source: Path, target: Path) -> None:
     """Copy what a run keeps beside its model, where it is there; the card says what became of the weights."""
+    from nlp_lstm.tasks import checked_file
+
     for name in (_CURVES, _CARD):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, target / name)
-    if (target / _CARD).is_file():
+        if (source / name).exists():
+            shutil.copyfile(checked_file(source, name), target / name)
+    if (target / _CARD).exists():
         with (target / _CARD).open("a", encoding="utf-8") as card:
             card.write(_CARD_NOTE)
 

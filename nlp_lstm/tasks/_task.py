@@ -76,7 +76,7 @@ class Task(Generic[Model]):
         """Write config.json, model.safetensors and the tokenizer's files into `folder`; `nlp_lstm.load` reads them.
 
         With `half` the weights are rounded to float16, in half of the bytes; `load` makes fp32 of them again. Raises as
-        `save_weights` does, and then leaves what the folder held.
+        `save_weights` does; where a weight is beyond float16 nothing is written.
         """
         Path(folder).mkdir(parents=True, exist_ok=True)
         self.save_weights(folder, half=half)

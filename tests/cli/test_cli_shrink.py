@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import nlp_lstm as nl
+from nlp_lstm import tasks
 from nlp_lstm.cli import main
 from nlp_lstm.models import EncoderDecoder
 from nlp_lstm.tasks import Classification, LanguageModeling, Summarization, Translation
@@ -90,6 +91,29 @@ def test_curves_and_card_come_along(classifier: Path, tmp_path: Path) -> None:
     card = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
     assert card.startswith("A classifier.\n\nThe weights were rounded to float16")
     assert (classifier / "README.md").read_text(encoding="utf-8") == "A classifier.\n"
+
+
+def test_a_card_that_leads_out_of_the_run_is_not_copied(
+    classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret").write_text("mine", encoding="utf-8")
+    (classifier / "README.md").symlink_to(tmp_path / "secret")
+    assert main(["shrink", str(classifier), str(tmp_path / "small")]) == 1
+    assert "README.md is a link that leads out of the run folder; it is not read." in capsys.readouterr().err
+    assert not (tmp_path / "small").exists()
+
+
+def test_the_model_is_read_on_the_processor(classifier: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    task = nl.load(classifier, device="cpu")
+
+    def load(folder: str, device: str = "auto") -> Any:
+        asked.append(device)
+        return task
+
+    monkeypatch.setattr(tasks, "load", load)
+    assert main(["shrink", str(classifier), str(tmp_path / "small")]) == 0
+    assert asked == ["cpu"]
 
 
 def test_what_float16_does_not_have_is_refused_and_nothing_is_left(
